@@ -1,0 +1,3 @@
+//! Decides and does nothing else.
+
+pub mod time;

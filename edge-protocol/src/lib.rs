@@ -1,0 +1,13 @@
+//! The contract between a control plane and its nodes, version 1, as types.
+//!
+//! Both sides of the wire are here: a [`command::Command`] goes to a node, an [`event::Event`]
+//! comes from it, and [`presence`] is what a node says of itself. [`codec`] puts them into
+//! bytes, as JSON or CBOR, behind the [`limits`]. No I/O and no clock.
+
+pub mod codec;
+pub mod command;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod presence;
+pub mod topic;

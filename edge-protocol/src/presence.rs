@@ -1,0 +1,184 @@
+//! What a node says of itself on its retained topics: `status`, `state`, and `telemetry`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Clock, Fault, Lease};
+use crate::id::{NodeId, OutletId, SessionId, StationId};
+
+/// The retained `status`; `Offline` is also the last will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Status {
+    /// The node is connected.
+    Online(Online),
+    /// It is not.
+    Offline(Offline),
+}
+
+/// The status of a connected node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Online {
+    /// Always true.
+    pub online: bool,
+    /// Whether it takes commands.
+    pub accepting: bool,
+    /// The agent's version.
+    pub version: String,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// Since when it is connected, UTC.
+    pub since_ms: u64,
+    /// Whether its wall clock can be trusted.
+    pub clock: Clock,
+    /// The broker refuses its events for this reason, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// The status of a node that is not connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offline {
+    /// Always false.
+    pub online: bool,
+    /// Why.
+    pub reason: OfflineReason,
+}
+
+/// Why a node is not connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfflineReason {
+    /// The broker lost it.
+    Lost,
+    /// It was stopped in order.
+    Shutdown,
+}
+
+impl Status {
+    /// The status of a node that is not connected.
+    #[must_use]
+    pub fn offline(reason: OfflineReason) -> Self {
+        Self::Offline(Offline { online: false, reason })
+    }
+}
+
+/// The whole present state of a node, retained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Which node.
+    pub node: NodeId,
+    /// When this was so, UTC.
+    pub at_ms: u64,
+    /// Its stations.
+    pub stations: Vec<StationState>,
+    /// Its outlets.
+    pub outlets: Vec<OutletState>,
+    /// Its booked and live sessions.
+    pub sessions: Vec<SessionState>,
+    /// Its queues.
+    pub queues: Queues,
+}
+
+/// One station.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StationState {
+    /// Which station.
+    pub station: StationId,
+    /// Its outlets, in the order in which they go on.
+    pub outlets: Vec<OutletId>,
+    /// Its live session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+}
+
+/// One outlet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutletState {
+    /// Which outlet.
+    pub outlet: OutletId,
+    /// What it was last found to be; absent until it answered once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<bool>,
+    /// Its lease.
+    pub lease: Lease,
+    /// When the plug will cut the power by itself, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_at_ms: Option<u64>,
+    /// The hold on it, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldState>,
+    /// What is wrong with it, where something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+}
+
+/// A hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldState {
+    /// Held on or held off.
+    pub on: bool,
+    /// Until when, UTC; absent where it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+}
+
+/// One booked or live session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionState {
+    /// Which session.
+    pub session: SessionId,
+    /// Where.
+    pub station: StationId,
+    /// `booked`, `starting`, `active`, `paused` or `ending`.
+    pub phase: String,
+    /// The deadline, UTC, where it has one now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at_ms: Option<u64>,
+    /// The time until the deadline, where it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_ms: Option<u64>,
+    /// The control plane's own text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Its last event.
+    pub seq: u64,
+}
+
+/// How much waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queues {
+    /// Tasks that wait for their turn.
+    pub tasks_queued: u64,
+    /// Tasks that run.
+    pub tasks_running: u64,
+    /// Events that the broker has not acknowledged.
+    pub outbox_events: u64,
+    /// Their size.
+    pub outbox_bytes: u64,
+    /// The last event's `seq`.
+    pub last_seq: u64,
+}
+
+/// Host figures, not retained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Telemetry {
+    /// When they were read, UTC.
+    pub at_ms: u64,
+    /// CLOCK_BOOTTIME.
+    pub uptime_ms: u64,
+    /// The one-minute load average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_1m: Option<f64>,
+    /// The processor's temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_c: Option<f64>,
+    /// Memory that programs could still have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_available_bytes: Option<u64>,
+    /// Space left for the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_available_bytes: Option<u64>,
+    /// What the agent itself occupies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_rss_bytes: Option<u64>,
+}
