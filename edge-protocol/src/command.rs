@@ -1,8 +1,11 @@
 //! What a control plane may ask of a node (contract, section 4).
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+mod wire;
+mod work;
 
+use serde::{Deserialize, Serialize};
+
+pub use self::work::{OutletCycle, Script, Wait, Work};
 use crate::id::{CommandId, OutletId, ScheduleId, SessionId, StationId, TaskId};
 
 /// One command as it stands on the wire: `{"id", "type", "issued_at_ms", "expires_at_ms", "body"}`.
@@ -197,50 +200,6 @@ pub struct TaskSubmit {
     pub priority: u8,
 }
 
-/// What a task does: its `kind` and `payload` (contract, section 7.6).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "payload")]
-pub enum Work {
-    /// Runs an executable out of the node's script folder.
-    #[serde(rename = "script")]
-    Script(Script),
-    /// Power-cycles what hangs on an outlet.
-    #[serde(rename = "outlet.cycle")]
-    OutletCycle(OutletCycle),
-    /// Does nothing for a while: for drills and measurements.
-    #[serde(rename = "wait")]
-    Wait(Wait),
-}
-
-/// The payload of a `script` task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Script {
-    /// The name of an executable in the script folder: never a path.
-    pub name: String,
-    /// Handed to it as JSON on standard input.
-    #[serde(default)]
-    pub args: Map<String, Value>,
-}
-
-/// The payload of an `outlet.cycle` task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OutletCycle {
-    /// Which outlet.
-    pub outlet: OutletId,
-    /// How long it stays off.
-    pub off_ms: u64,
-}
-
-/// The payload of a `wait` task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wait {
-    /// For how long.
-    pub wait_ms: u64,
-}
-
 /// A body that names a task and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -330,179 +289,6 @@ impl Request {
             | Self::ScheduleRemove(_)
             | Self::EventResend(_)
             | Self::NodeReport(_) => false,
-        }
-    }
-}
-
-/// The shapes on the wire of those bodies whose type says more than a list of optional fields.
-mod wire {
-    use serde::{Deserialize, Serialize};
-    use serde_json::{Map, Value};
-
-    use crate::id::{SessionId, StationId, TaskId};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    pub(super) struct SessionStart {
-        session: SessionId,
-        station: StationId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        duration_ms: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        ends_at_ms: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        starts_at_ms: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        warn_before_ms: Option<Vec<u64>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        grace_ms: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        label: Option<String>,
-    }
-
-    impl TryFrom<SessionStart> for super::SessionStart {
-        type Error = &'static str;
-
-        fn try_from(wire: SessionStart) -> Result<Self, Self::Error> {
-            let end = match (wire.duration_ms, wire.ends_at_ms) {
-                (Some(ms), None) => super::End::After(ms),
-                (None, Some(at)) => super::End::At(at),
-                (None, None) => return Err("missing: one of duration_ms and ends_at_ms"),
-                (Some(_), Some(_)) => return Err("both duration_ms and ends_at_ms: give one"),
-            };
-            Ok(Self {
-                session: wire.session,
-                station: wire.station,
-                end,
-                starts_at_ms: wire.starts_at_ms,
-                warn_before_ms: wire.warn_before_ms,
-                grace_ms: wire.grace_ms,
-                label: wire.label,
-            })
-        }
-    }
-
-    impl From<super::SessionStart> for SessionStart {
-        fn from(start: super::SessionStart) -> Self {
-            let (duration_ms, ends_at_ms) = match start.end {
-                super::End::After(ms) => (Some(ms), None),
-                super::End::At(at) => (None, Some(at)),
-            };
-            Self {
-                session: start.session,
-                station: start.station,
-                duration_ms,
-                ends_at_ms,
-                starts_at_ms: start.starts_at_ms,
-                warn_before_ms: start.warn_before_ms,
-                grace_ms: start.grace_ms,
-                label: start.label,
-            }
-        }
-    }
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    pub(super) struct SessionExtend {
-        session: SessionId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by_ms: Option<i64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        ends_at_ms: Option<u64>,
-    }
-
-    impl TryFrom<SessionExtend> for super::SessionExtend {
-        type Error = &'static str;
-
-        fn try_from(wire: SessionExtend) -> Result<Self, Self::Error> {
-            let to = match (wire.by_ms, wire.ends_at_ms) {
-                (Some(ms), None) => super::Extension::By(ms),
-                (None, Some(at)) => super::Extension::To(at),
-                (None, None) => return Err("missing: one of by_ms and ends_at_ms"),
-                (Some(_), Some(_)) => return Err("both by_ms and ends_at_ms: give one"),
-            };
-            Ok(Self { session: wire.session, to })
-        }
-    }
-
-    impl From<super::SessionExtend> for SessionExtend {
-        fn from(extend: super::SessionExtend) -> Self {
-            let (by_ms, ends_at_ms) = match extend.to {
-                super::Extension::By(ms) => (Some(ms), None),
-                super::Extension::To(at) => (None, Some(at)),
-            };
-            Self { session: extend.session, by_ms, ends_at_ms }
-        }
-    }
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    pub(super) struct TaskSubmit {
-        task: TaskId,
-        kind: String,
-        payload: Map<String, Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        not_before_ms: Option<u64>,
-        #[serde(default = "max_retries")]
-        max_retries: u32,
-        #[serde(default = "timeout_ms")]
-        timeout_ms: u64,
-        #[serde(default = "backoff_ms")]
-        backoff_ms: u64,
-        #[serde(default = "backoff_max_ms")]
-        backoff_max_ms: u64,
-        #[serde(default = "priority")]
-        priority: u8,
-    }
-
-    fn max_retries() -> u32 {
-        3
-    }
-    fn timeout_ms() -> u64 {
-        60_000
-    }
-    fn backoff_ms() -> u64 {
-        1_000
-    }
-    fn backoff_max_ms() -> u64 {
-        300_000
-    }
-    fn priority() -> u8 {
-        5
-    }
-
-    impl TryFrom<TaskSubmit> for super::TaskSubmit {
-        type Error = String;
-
-        fn try_from(wire: TaskSubmit) -> Result<Self, Self::Error> {
-            let work = super::Work::read(&wire.kind, wire.payload)?;
-            Ok(Self {
-                task: wire.task,
-                work,
-                not_before_ms: wire.not_before_ms,
-                max_retries: wire.max_retries,
-                timeout_ms: wire.timeout_ms,
-                backoff_ms: wire.backoff_ms,
-                backoff_max_ms: wire.backoff_max_ms,
-                priority: wire.priority,
-            })
-        }
-    }
-
-    impl From<super::TaskSubmit> for TaskSubmit {
-        fn from(submit: super::TaskSubmit) -> Self {
-            let (kind, payload) = submit.work.write();
-            Self {
-                task: submit.task,
-                kind,
-                payload,
-                not_before_ms: submit.not_before_ms,
-                max_retries: submit.max_retries,
-                timeout_ms: submit.timeout_ms,
-                backoff_ms: submit.backoff_ms,
-                backoff_max_ms: submit.backoff_max_ms,
-                priority: submit.priority,
-            }
         }
     }
 }

@@ -7,7 +7,9 @@
 pub mod codec;
 pub mod command;
 pub mod event;
+mod field;
 pub mod id;
 pub mod limits;
 pub mod presence;
+mod refusal;
 pub mod topic;

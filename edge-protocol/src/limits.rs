@@ -30,3 +30,17 @@ pub const MAX_RETRIES: u32 = 1_000;
 pub const MAX_TASK_MS: u64 = 24 * 3_600_000;
 /// The highest task priority.
 pub const MAX_PRIORITY: u8 = 9;
+/// The last instant that a message may name: the end of the year 9999, beyond which dates have no agreed form.
+pub const MAX_INSTANT_MS: u64 = 253_402_300_799_999;
+/// How late an occurrence of a schedule may run: as long as a command may wait.
+pub const MAX_LATE_MS: u64 = MAX_COMMAND_LIFE_MS;
+/// A cron expression: six fields with long lists fit.
+pub const MAX_CRON_BYTES: usize = 256;
+/// The name of a time zone; the longest in the IANA database has 32.
+pub const MAX_TIMEZONE_BYTES: usize = 64;
+/// The name of a script.
+pub const MAX_SCRIPT_NAME_BYTES: usize = 128;
+/// The reason of a rejection: it may quote what was sent, and must not outgrow an event.
+pub const MAX_REASON_BYTES: usize = 512;
+/// How deep the result of a task nests, itself being 1: the event and its body are around it.
+pub const MAX_RESULT_DEPTH: usize = MAX_DEPTH - 2;
