@@ -1,7 +1,10 @@
 //! What a control plane may ask of a node (contract, section 4).
 
+mod range;
+mod read;
 mod wire;
 mod work;
+mod write;
 
 use serde::{Deserialize, Serialize};
 

@@ -13,3 +13,4 @@ pub mod limits;
 pub mod presence;
 mod refusal;
 pub mod topic;
+mod tree;

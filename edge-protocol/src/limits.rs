@@ -44,3 +44,5 @@ pub const MAX_SCRIPT_NAME_BYTES: usize = 128;
 pub const MAX_REASON_BYTES: usize = 512;
 /// How deep the result of a task nests, itself being 1: the event and its body are around it.
 pub const MAX_RESULT_DEPTH: usize = MAX_DEPTH - 2;
+/// The type of a command; longer is none that any version knows.
+pub const MAX_TYPE_BYTES: usize = 64;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{SessionId, StationId, TaskId};
+use crate::id::{ScheduleId, SessionId, StationId, TaskId};
 use crate::refusal::Refusal;
 
 #[derive(Serialize, Deserialize)]
@@ -140,16 +140,22 @@ impl TryFrom<TaskSubmit> for super::TaskSubmit {
     type Error = Refusal;
 
     fn try_from(wire: TaskSubmit) -> Result<Self, Self::Error> {
-        let work = super::Work::read(&wire.kind, wire.payload)?;
-        Ok(Self {
-            task: wire.task,
-            work,
-            not_before_ms: wire.not_before_ms,
-            max_retries: wire.max_retries,
-            timeout_ms: wire.timeout_ms,
-            backoff_ms: wire.backoff_ms,
-            backoff_max_ms: wire.backoff_max_ms,
-            priority: wire.priority,
+        wire.typed("payload")
+    }
+}
+
+impl TaskSubmit {
+    /// The body whose payload stands at `path`.
+    pub(super) fn typed(self, path: &str) -> Result<super::TaskSubmit, Refusal> {
+        Ok(super::TaskSubmit {
+            task: self.task,
+            work: super::Work::read_at(path, &self.kind, self.payload)?,
+            not_before_ms: self.not_before_ms,
+            max_retries: self.max_retries,
+            timeout_ms: self.timeout_ms,
+            backoff_ms: self.backoff_ms,
+            backoff_max_ms: self.backoff_max_ms,
+            priority: self.priority,
         })
     }
 }
@@ -169,4 +175,18 @@ impl From<super::TaskSubmit> for TaskSubmit {
             priority: submit.priority,
         }
     }
+}
+
+/// `schedule.put` without its command, which is read by the rules of its own type.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Schedule {
+    pub(super) schedule: ScheduleId,
+    pub(super) cron: String,
+    #[serde(default = "super::utc")]
+    pub(super) timezone: String,
+    #[serde(default)]
+    pub(super) missed: super::Missed,
+    #[serde(default = "super::a_minute")]
+    pub(super) max_late_ms: u64,
 }

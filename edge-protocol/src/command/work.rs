@@ -84,11 +84,18 @@ impl Work {
             "script" => field::read(path, payload).map(Self::Script),
             "outlet.cycle" => field::read(path, payload).map(Self::OutletCycle),
             "wait" => field::read(path, payload).map(Self::Wait),
-            unknown => Err(Refusal::unsupported(&format!(
-                "task kind {unknown:?}: this node knows {}",
-                Self::KINDS.join(", ")
-            ))),
+            unknown => Err(Self::unknown(unknown)),
         }
+    }
+
+    /// Whether `kind` is a kind of task.
+    pub(super) fn known(kind: &str) -> Result<(), Refusal> {
+        if Self::KINDS.contains(&kind) { Ok(()) } else { Err(Self::unknown(kind)) }
+    }
+
+    fn unknown(kind: &str) -> Refusal {
+        let known = Self::KINDS.join(", ");
+        Refusal::unsupported(&format!("task kind {kind:?} is not known to this node: {known}"))
     }
 
     /// Its kind and payload, as they stand on the wire.
