@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use edge_protocol::codec::{Encoding, Received, decode_command, encode};
 use edge_protocol::command::{
     Command, Empty, End, EventResend, Extension, Missed, OutletCycle, OutletRef, OutletSet,
-    Request, ScheduleRef, SchedulePut, Script, SessionEnd, SessionExtend, SessionRef,
-    SessionStart, SessionTransfer, TaskRef, TaskSubmit, Wait, Work,
+    Request, SchedulePut, ScheduleRef, Script, SessionEnd, SessionExtend, SessionRef, SessionStart,
+    SessionTransfer, TaskRef, TaskSubmit, Wait, Work,
 };
 use serde_json::json;
 

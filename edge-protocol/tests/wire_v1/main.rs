@@ -4,8 +4,8 @@
 //! bytes, add a version. Another tool than this crate wrote the CBOR from the JSON.
 
 mod commands;
-//mod events;
-//mod presence;
+mod events;
+mod presence;
 
 /// The bytes that `text` spells in hexadecimal.
 fn bytes(text: &str) -> Vec<u8> {
