@@ -242,13 +242,26 @@ fn a_minute() -> u64 {
 
 /// What becomes of an occurrence that passed while the node was away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Missed {
     /// It is left out.
     #[default]
     Skip,
     /// The last one runs once.
     Once,
+}
+
+/// A text only: the derived reader would take the map `{"once": null}` as well.
+impl TryFrom<String> for Missed {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "skip" => Ok(Self::Skip),
+            "once" => Ok(Self::Once),
+            _ => Err(format!("{text:?} is neither skip nor once")),
+        }
+    }
 }
 
 /// A body that names a schedule and nothing else.

@@ -99,6 +99,7 @@ fn a_report_is_asked_for_with_or_without_a_body() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one entry after the other")]
 fn frozen() -> Vec<Frozen> {
     vec![
         Frozen {
@@ -238,7 +239,7 @@ fn frozen() -> Vec<Frozen> {
                     name: "wipe-profile.sh".to_owned(),
                     args: json!({"a": [1, -1, 1.5, true, null], "big": u64::MAX})
                         .as_object()
-                        .unwrap()
+                        .expect("args are a map")
                         .clone(),
                 }),
                 not_before_ms: Some(1_763_693_600_000),

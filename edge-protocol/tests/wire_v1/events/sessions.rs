@@ -8,6 +8,7 @@ use edge_protocol::event::{
 use super::Frozen;
 use crate::id;
 
+#[expect(clippy::too_many_lines, reason = "a table, one entry after the other")]
 pub(super) fn frozen() -> Vec<Frozen> {
     vec![
         Frozen {
