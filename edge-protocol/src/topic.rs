@@ -59,3 +59,20 @@ impl Topics {
         format!("{}/nodes/{}/{leaf}", self.root, self.node)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_topic_is_where_the_contract_says() {
+        let topics = Topics::new(DEFAULT_ROOT, "pi-0042".parse().unwrap());
+        let group = "cafe-berlin".parse().unwrap();
+        assert_eq!(topics.commands(), "edge/v1/nodes/pi-0042/commands");
+        assert_eq!(topics.group_commands(&group), "edge/v1/groups/cafe-berlin/commands");
+        assert_eq!(topics.events(), "edge/v1/nodes/pi-0042/events");
+        assert_eq!(topics.status(), "edge/v1/nodes/pi-0042/status");
+        assert_eq!(topics.state(), "edge/v1/nodes/pi-0042/state");
+        assert_eq!(topics.telemetry(), "edge/v1/nodes/pi-0042/telemetry");
+    }
+}
