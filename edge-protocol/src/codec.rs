@@ -3,7 +3,7 @@
 //! A node reads commands with [`decode_command`]; a control plane reads what nodes say with
 //! [`decode_event`] and [`decode`]. Both write with [`encode`]. Nothing here panics on what
 //! arrives. A tree is larger than its bytes: at worst, 64 KiB of maps with one entry, some 14 MB;
-//! so what is kept in numbers is kept encoded.
+//! so who keeps many of them keeps the bytes.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
