@@ -5,6 +5,7 @@
 mod node;
 mod outlet;
 mod session;
+mod subject;
 mod task;
 
 use serde::{Deserialize, Serialize};

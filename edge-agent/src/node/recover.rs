@@ -1,0 +1,255 @@
+//! A start: from what is on disk to a running node, in one batch like any other (contract,
+//! sections 5 to 7). What can't be read is put aside and told, never dropped, never a crash.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use edge_protocol::event::{NodeStarted, NodeStore, StartReason, What};
+use edge_protocol::id::{OutletId, SessionId, TaskId};
+use serde::de::DeserializeOwned;
+
+use super::answer::Answers;
+use super::clock::{Checkpoint, Clock, Shift};
+use super::outbox::{Marks, Outbox};
+use super::outlet::Outlet;
+use super::power::Hold;
+use super::record::{self, Kind, Write};
+use super::session::Session;
+use super::settings::{OutletSettings, Settings};
+use super::task::{Phase, Run, Spec, Tasks};
+use super::time::{BootMs, Now};
+use super::voice::Voice;
+use super::{Disk, Effects, Node};
+
+/// What a start finds on disk.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Every row but events: key and value.
+    pub rows: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The events' numbers and sizes, ascending.
+    pub events: Vec<(u64, u32)>,
+    /// What the store knows to be lost.
+    pub lost: Option<String>,
+    /// The store's id is new: events that are still there belong to the one before.
+    pub new_store: bool,
+}
+
+/// Rows by what they are, each kind still as stored.
+#[derive(Default)]
+struct Records {
+    sessions: BTreeMap<SessionId, Session>,
+    ended: VecDeque<(u64, SessionId)>,
+    holds: BTreeMap<OutletId, Hold>,
+    outlets: BTreeMap<OutletId, OutletSettings>,
+    specs: BTreeMap<TaskId, Spec>,
+    runs: BTreeMap<TaskId, Run>,
+    answers: Answers,
+    checkpoint: Option<Checkpoint>,
+    marks: Marks,
+    /// What could not be read, moved out of the way.
+    aside: Vec<Write>,
+}
+
+impl Node {
+    /// The node that goes on from what was `found`. Call [`Node::settle`] next.
+    #[must_use]
+    pub fn recover(settings: Settings, found: Found, read: Now) -> Self {
+        let mut records = Records::default();
+        for (key, value) in found.rows {
+            if records.take(&key, &value).is_none() {
+                records.put_aside(&key, value);
+            }
+        }
+        let youngest_answer_ms = records.answers.recovered();
+        let (clock, shift) = Clock::recovered(
+            &settings.boot_id,
+            &settings.version,
+            records.checkpoint.as_ref(),
+            youngest_answer_ms,
+            read,
+        );
+        if let Some(shift) = shift {
+            records.rebase(shift);
+        }
+        let (marks, events) =
+            if found.new_store { (Marks::default(), Vec::new()) } else { (records.marks, found.events.clone()) };
+        let outbox = Outbox::recovered(marks, &events, clock.running_ms());
+        let outlets = all_outlets(&settings, &records.outlets, &records.sessions, read.boot);
+        let mut node = Self {
+            jitter: fastrand::Rng::with_seed(settings.seed),
+            now: read,
+            clock,
+            outlets,
+            sessions: records.sessions,
+            ended: records.ended,
+            holds: records.holds,
+            kept: records.outlets.into_keys().collect::<BTreeSet<_>>(),
+            tasks: tasks(records.specs, records.runs),
+            attempts: BTreeMap::new(),
+            answers: records.answers,
+            outbox,
+            disk: Disk::Ok,
+            stopping: false,
+            waiting: VecDeque::new(),
+            voice: Voice::default(),
+            effects: Effects { writes: records.aside, ..Effects::default() },
+            settings,
+        };
+        if found.new_store {
+            let old = found.events.iter().map(|(seq, _)| record::delete(Kind::Event, seq.to_be_bytes()));
+            node.effects.writes.extend(old);
+        }
+        node.look_at_clocks(read);
+        node.announce(records.checkpoint.as_ref(), shift, found.lost);
+        if shift.is_some() {
+            node.write_all_instants();
+        }
+        node.recover_attempts();
+        let checkpoint = node.clock.checkpoint(false);
+        node.effects.writes.push(checkpoint);
+        node
+    }
+
+    fn announce(&mut self, last: Option<&Checkpoint>, shift: Option<Shift>, lost: Option<String>) {
+        let aside = self.effects.writes.iter().filter(|write| matches!(write, Write::Put { .. })).count();
+        let unreadable = (aside > 0).then(|| format!("{aside} records can't be read and were put aside"));
+        let lost: Vec<String> = [lost, unreadable].into_iter().flatten().collect();
+        if !lost.is_empty() {
+            let lost = Some(lost.join("; "));
+            self.tell(None, What::NodeStore(NodeStore { lost, space: None }));
+        }
+        let reason = match last {
+            _ if shift.is_some() => StartReason::Boot,
+            Some(last) if last.version != self.settings.version => StartReason::Update,
+            Some(last) if last.clean => StartReason::Restart,
+            Some(_) => StartReason::Crash,
+            None => StartReason::Boot,
+        };
+        let off_for_ms = last.filter(|last| last.clean).and_then(|last| match shift {
+            None => Some(self.now.boot - last.boot),
+            Some(shift) if !shift.guessed && last.synced && self.now.synced => {
+                Some(self.now.wall_ms.saturating_sub(last.wall_ms))
+            }
+            Some(_) => None,
+        });
+        let live = self.sessions.values().filter(|session| session.live()).count();
+        let started = NodeStarted {
+            version: self.settings.version.clone(),
+            reason,
+            sessions_recovered: live as u64,
+            tasks_recovered: (self.tasks.queued() + self.tasks.running_count()) as u64,
+            off_for_ms,
+        };
+        self.tell(None, What::NodeStarted(started));
+    }
+
+    /// Writes every record that holds an instant: they count in this boot now.
+    fn write_all_instants(&mut self) {
+        for id in self.sessions.keys().cloned().collect::<Vec<_>>() {
+            self.voice.write_session(id);
+        }
+        for (outlet, hold) in &self.holds {
+            self.effects.writes.push(record::put(Kind::Hold, outlet.as_str(), hold));
+        }
+        for id in self.tasks.open() {
+            let write = self.tasks.change(&id, |_| {});
+            self.effects.writes.push(write);
+        }
+    }
+}
+
+impl Records {
+    /// Takes a row in; `None` where it can't be read.
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+        let (kind, name) = Kind::of(key)?;
+        match kind {
+            Kind::Session => {
+                self.sessions.insert(id(name)?, read(value)?);
+            }
+            Kind::Ended => self.ended.push_back((read(value)?, id(name)?)),
+            Kind::Hold => {
+                self.holds.insert(id(name)?, read(value)?);
+            }
+            Kind::Outlet => {
+                self.outlets.insert(id(name)?, read(value)?);
+            }
+            Kind::Task => {
+                self.specs.insert(id(name)?, read(value)?);
+            }
+            Kind::Run => {
+                self.runs.insert(id(name)?, read(value)?);
+            }
+            Kind::Command => self.answers.recover(name, value).ok()?,
+            Kind::Node if name == record::CHECKPOINT => self.checkpoint = Some(read(value)?),
+            Kind::Node if name == record::OUTBOX => self.marks = read(value)?,
+            // An older event's bytes and what an earlier start put aside stay where they are.
+            Kind::Event | Kind::Damaged => {}
+            Kind::Node => return None,
+        }
+        Some(())
+    }
+
+    fn put_aside(&mut self, key: &[u8], value: Vec<u8>) {
+        self.aside.push(Write::Put { key: Kind::Damaged.key(key), value });
+        self.aside.push(Write::Delete { key: key.to_vec() });
+    }
+
+    /// Translates every instant of an earlier boot.
+    fn rebase(&mut self, shift: Shift) {
+        let folded_at = self.checkpoint.as_ref().map(|checkpoint| checkpoint.boot);
+        for session in self.sessions.values_mut() {
+            session.rebase(|at| shift.apply(at), folded_at);
+            session.guessed = shift.guessed;
+        }
+        for hold in self.holds.values_mut() {
+            hold.until = hold.until.map(|until| shift.apply(until));
+        }
+        for run in self.runs.values_mut() {
+            if let Phase::Queued { ready_at } = &mut run.phase {
+                *ready_at = shift.apply(*ready_at);
+            }
+        }
+    }
+}
+
+fn id<T: std::str::FromStr>(name: &[u8]) -> Option<T> {
+    std::str::from_utf8(name).ok()?.parse().ok()
+}
+
+fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    record::read(value).ok()
+}
+
+/// The configuration's outlets, and those that only a stored session or hold still names.
+fn all_outlets(
+    settings: &Settings,
+    stored: &BTreeMap<OutletId, OutletSettings>,
+    sessions: &BTreeMap<SessionId, Session>,
+    now: BootMs,
+) -> BTreeMap<OutletId, Outlet> {
+    let powered = |id: &OutletId| {
+        sessions.values().any(|session| session.powered(now) && session.outlets.contains(id))
+    };
+    let mut outlets = stored.clone();
+    outlets.extend(settings.outlets.iter().map(|(id, outlet)| (id.clone(), outlet.clone())));
+    let outlet = |(id, outlet): (OutletId, OutletSettings)| {
+        let before = match outlet.rest {
+            super::settings::Rest::Keep => None,
+            super::settings::Rest::On => Some(true),
+            super::settings::Rest::Off => Some(powered(&id)),
+        };
+        (id, Outlet::new(outlet, before, now))
+    };
+    outlets.into_iter().map(outlet).collect()
+}
+
+/// A task needs both of its records; one without the other was never acknowledged.
+fn tasks(specs: BTreeMap<TaskId, Spec>, mut runs: BTreeMap<TaskId, Run>) -> Tasks {
+    let mut tasks = Tasks::default();
+    for (id, spec) in specs {
+        if let Some(run) = runs.remove(&id) {
+            tasks.insert(spec, run);
+        }
+    }
+    tasks.recovered();
+    tasks
+}

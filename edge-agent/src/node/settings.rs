@@ -1,0 +1,92 @@
+//! What a node is told about itself before its first step: plain values out of the configuration.
+
+use std::collections::BTreeMap;
+
+use edge_protocol::codec::Encoding;
+use edge_protocol::id::{NodeId, OutletId, StationId};
+use serde::{Deserialize, Serialize};
+
+/// Everything that [`super::Node`] knows without having been told by an input.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This node.
+    pub node: NodeId,
+    /// The agent's version.
+    pub version: String,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// The store's id, new where it was made, put aside or found rolled back.
+    pub store: String,
+    /// How events, status and state are written.
+    pub encoding: Encoding,
+    /// What customers use; the outlets in the order in which they go on.
+    pub stations: BTreeMap<StationId, Vec<OutletId>>,
+    /// What can be switched.
+    pub outlets: BTreeMap<OutletId, OutletSettings>,
+    /// When a session warns that doesn't say.
+    pub warn_before_ms: Vec<u64>,
+    /// The grace of a session that doesn't say.
+    pub grace_ms: u64,
+    /// The budget of the outbox.
+    pub outbox_max_bytes: u64,
+    /// The bounds of the task queue.
+    pub tasks: TaskLimits,
+    /// The board, for `node.report`.
+    pub hardware: String,
+    /// SHA-256 of the configuration file, for `node.report`.
+    pub configuration: String,
+    /// When the client certificate expires, for `node.report`.
+    pub certificate_expires_at_ms: u64,
+    /// Where this run's jitter starts.
+    pub seed: u64,
+}
+
+/// One outlet, as far as decisions need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutletSettings {
+    /// The driver's name.
+    pub driver: String,
+    /// What it is when nothing covers it.
+    pub rest: Rest,
+    /// What a thumb may do within a session.
+    pub button: Button,
+    /// Whether the device can cut the power by itself.
+    pub leases: bool,
+    /// How to reach it: opaque here, kept with a session so that its off needs no configuration file.
+    pub definition: String,
+}
+
+/// What an outlet is when no live session and no hold covers it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// Off.
+    #[default]
+    Off,
+    /// On: a modem, a camera.
+    On,
+    /// As it is.
+    Keep,
+}
+
+/// What becomes of a button-off within a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Button {
+    /// It stays off, and the time runs.
+    #[default]
+    Obey,
+    /// It is set back.
+    Undo,
+}
+
+/// The bounds of the task queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskLimits {
+    /// Attempts that run at once.
+    pub concurrency: usize,
+    /// Tasks that wait or run.
+    pub max_queued: usize,
+    /// Their size, encoded.
+    pub max_bytes: u64,
+}
