@@ -15,6 +15,9 @@ use crate::{Capabilities, LeaseReading, Outlet, Reading};
 /// A pin's level can be read back well within this after it was driven.
 const SETTLE: Duration = Duration::from_millis(1);
 
+/// The highest BCM number on any board; most bring out 0 to 27.
+const HIGHEST_PIN: u8 = 53;
+
 /// Which pin drives a relay, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GpioSettings {
@@ -52,9 +55,18 @@ fn is_on(level: Level, active_low: bool) -> bool {
 
 impl Gpio {
     /// The relay on a pin. No I/O: the first operation claims the pin, as it is.
-    #[must_use]
-    pub fn new(settings: GpioSettings) -> Self {
-        Self { settings, line: Box::new(RppalLine::Unclaimed(settings.pin)) }
+    ///
+    /// # Errors
+    /// If no Raspberry Pi has a pin of that number.
+    pub fn new(settings: GpioSettings) -> Result<Self, Error> {
+        let outlet = Self { settings, line: Box::new(RppalLine::Unclaimed(settings.pin)) };
+        if settings.pin > HIGHEST_PIN {
+            let (setting, value) = ("pin", settings.pin.to_string());
+            let remedy = "is on no board; use the BCM number, 0 to 27 on most";
+            let source = Fault::Setting { setting, value, remedy };
+            return Err(Error::Configure { device: outlet.device(), source });
+        }
+        Ok(outlet)
     }
 
     fn device(&self) -> String {
@@ -268,12 +280,19 @@ mod tests {
         assert!(bench.driven.lock().unwrap().is_empty());
     }
 
+    #[test]
+    fn a_pin_that_no_board_has_is_refused_before_it_is_claimed() {
+        let settings = |pin| GpioSettings { pin, active_low: false };
+        assert!(Gpio::new(settings(53)).is_ok());
+        assert_eq!(Gpio::new(settings(54)).unwrap_err().kind(), Kind::Broken);
+    }
+
     #[tokio::test]
     async fn off_a_raspberry_pi_the_error_says_so_and_what_to_do() {
         if rppal::system::DeviceInfo::new().is_ok() {
             return; // A Raspberry Pi: its pins are none of a test's business.
         }
-        let mut outlet = Gpio::new(GpioSettings { pin: 17, active_low: true });
+        let mut outlet = Gpio::new(GpioSettings { pin: 17, active_low: true }).unwrap();
         let error = outlet.read().await.unwrap_err();
         assert_eq!(error.kind(), Kind::Broken);
         assert_eq!(error.to_string(), "GPIO 17 could not be read");

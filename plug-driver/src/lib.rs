@@ -123,9 +123,11 @@ impl AnyOutlet {
     }
 
     /// A relay on a pin of this board. No I/O: the first operation claims the pin.
-    #[must_use]
-    pub fn gpio(settings: GpioSettings) -> Self {
-        Self::Gpio(Gpio::new(settings))
+    ///
+    /// # Errors
+    /// If no board has a pin of that number.
+    pub fn gpio(settings: GpioSettings) -> Result<Self, Error> {
+        Ok(Self::Gpio(Gpio::new(settings)?))
     }
 
     /// A simulated outlet, off. [`Simulated::new`] gives one whose control is kept.

@@ -146,6 +146,15 @@ async fn a_standing_pulse_time_that_would_cut_first_is_made_the_longest() {
 }
 
 #[tokio::test]
+async fn a_pulse_time_that_is_not_taken_is_a_refusal() {
+    let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
+    plug.device().pulse[0].0 = 189;
+    plug.wire("PulseTime1 ", Wire::Instead(r#"{"PulseTime1":{"Set":189,"Remaining":0}}"#.into()));
+    assert_eq!(plug.outlet(1).on(Some(LEASE)).await.unwrap_err().kind(), Kind::Refused);
+    assert!(!plug.device().on[0]);
+}
+
+#[tokio::test]
 async fn a_lease_that_is_not_read_back_is_a_contradiction() {
     for list in [
         r#"{"TimedPower":"Empty"}"#,
@@ -208,4 +217,15 @@ async fn a_restart_of_the_plug_makes_it_a_stranger() {
     assert_eq!(plug.commands(), ["Status 11", "TimedPower", "Status 1", "Status 10"]);
     assert_eq!(outlet.on(Some(LEASE)).await.unwrap().lease, HELD);
     assert_eq!(plug.device().timed, [(90_000, "Power1 0".to_owned())]);
+}
+
+#[tokio::test]
+async fn an_error_makes_the_plug_a_stranger_too() {
+    let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
+    let mut outlet = plug.outlet(1);
+    outlet.read().await.unwrap();
+    plug.device().firmware = Firmware::V12_4;
+    assert_eq!(outlet.on(Some(LEASE)).await.unwrap_err().kind(), Kind::Refused);
+    assert_eq!(outlet.on(Some(LEASE)).await.unwrap().lease, HELD);
+    assert_eq!(plug.device().pulse[0], (190, 190));
 }

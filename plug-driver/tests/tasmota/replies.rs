@@ -77,6 +77,18 @@ async fn a_reply_may_be_chunked_anywhere() {
 }
 
 #[tokio::test]
+async fn a_reply_is_read_up_to_64_kib() {
+    for (filler, read) in [(65_000, true), (66_000, false)] {
+        let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
+        let filler = "x".repeat(filler);
+        let status = format!("{{\"StatusSTS\":{{\"x\":\"{filler}\",\"POWER\":\"OFF\"}}}}");
+        plug.wire("Status 11", Wire::Instead(status));
+        let kind = plug.outlet(1).off().await.err().map(|error| error.kind());
+        assert_eq!(kind, (!read).then_some(Kind::Refused));
+    }
+}
+
+#[tokio::test]
 async fn the_right_password_is_taken_in_the_form_that_the_firmware_reads() {
     for firmware in [Firmware::Old, Firmware::V12_4, Firmware::V13_4] {
         let plug = ScriptedPlug::start(firmware, 1).await;
