@@ -1,1 +1,181 @@
-//! stub
+//! Outlets that can be switched, behind one trait: [`Tasmota`] plugs, [`Gpio`] relays and
+//! [`Simulated`] ones.
+//!
+//! A driver tells only what it read back from its device, never what it asked for. It knows no
+//! MQTT and no session, keeps no timer that switches, and never retries an *on*: when to switch,
+//! and how often to try, is decided by its owner.
+//!
+//! Another family of devices is one file with its `impl Outlet`, one variant of [`AnyOutlet`] and
+//! one of [`AnyOutlet::driver_name`].
+
+mod error;
+mod gpio;
+mod secret;
+mod simulated;
+mod tasmota;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use error::{Error, Fault, Kind};
+pub use gpio::{Gpio, GpioSettings};
+pub use secret::Secret;
+pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
+pub use tasmota::{Tasmota, TasmotaSettings};
+
+/// One thing that can be switched: a relay of a plug, or a pin with a relay behind it.
+///
+/// Every method may be called again after any error, and every command is absolute, so that a
+/// command whose reply was lost does no harm when it is repeated.
+pub trait Outlet: Send {
+    /// What the device can do, as far as it is known. No I/O.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Switches on; with a `lease` the device cuts the power by itself after it. On an outlet
+    /// that is on, it renews, shortens or (without one) takes away the lease.
+    ///
+    /// A lease below 1 s is armed as 1 s, one above [`LeaseLimits::max`] as that; between, it is
+    /// rounded up to [`LeaseLimits::resolution`]. Success only after relay and lease were read
+    /// back. After an error the relay may be on, with or without the lease.
+    fn on(
+        &mut self,
+        lease: Option<Duration>,
+    ) -> impl Future<Output = Result<Reading, Error>> + Send;
+
+    /// Switches off and reads back. Leaves the lease alone ([`Outlet::clear_lease`]): this is the
+    /// shortest path, and takes 2 s at most, with success or without.
+    fn off(&mut self) -> impl Future<Output = Result<Reading, Error>> + Send;
+
+    /// Clears a lease left in the device and reads that back. Never changes the relay.
+    fn clear_lease(&mut self) -> impl Future<Output = Result<Reading, Error>> + Send;
+
+    /// Reads the device. Never switches, never cancels a timer.
+    fn read(&mut self) -> impl Future<Output = Result<Reading, Error>> + Send;
+}
+
+/// What an outlet can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The leases that the device can hold, if it can hold any.
+    pub lease: Option<LeaseLimits>,
+    /// Whether the device measures the power of its load.
+    pub meters: bool,
+}
+
+/// The leases that a device can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseLimits {
+    /// The longest; a longer one is armed at this length.
+    pub max: Duration,
+    /// A lease is rounded up to a multiple of this.
+    pub resolution: Duration,
+}
+
+/// What was read back from a device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// Whether the relay is on.
+    pub on: bool,
+    /// When the device will cut the power by itself.
+    pub lease: LeaseReading,
+    /// How long the device has been running, where it tells.
+    pub uptime: Option<Duration>,
+    /// How often the device has started, where it tells. Only [`Outlet::read`] asks for it; the
+    /// others repeat it until the device was seen to restart.
+    pub boot_count: Option<u64>,
+    /// The power of the load in watts, where the device measures it. Only [`Outlet::read`] asks
+    /// for it.
+    pub power_w: Option<f64>,
+}
+
+/// The lease that a device holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseReading {
+    /// The device can hold none: nothing but its owner cuts the power.
+    Unsupported,
+    /// The device could hold one, and holds none.
+    None,
+    /// The device cuts the power by itself after this time.
+    Remaining(Duration),
+}
+
+/// The longest lease of every driver, 18 h: what Tasmota's `PulseTime` can count.
+pub(crate) const LONGEST_LEASE: Duration = Duration::from_hours(18);
+
+/// An outlet of any family.
+#[derive(Debug)]
+pub enum AnyOutlet {
+    /// A relay of a Tasmota plug.
+    Tasmota(Box<Tasmota>),
+    /// A relay on a pin of this board.
+    Gpio(Gpio),
+    /// A relay that exists only in this process.
+    Simulated(Simulated),
+}
+
+impl AnyOutlet {
+    /// A relay of a Tasmota plug. No I/O: the first operation meets the plug.
+    ///
+    /// # Errors
+    /// If the settings cannot be those of a Tasmota plug.
+    pub fn tasmota(settings: TasmotaSettings) -> Result<Self, Error> {
+        Ok(Self::Tasmota(Box::new(Tasmota::new(settings)?)))
+    }
+
+    /// A relay on a pin of this board. No I/O: the first operation claims the pin.
+    ///
+    /// # Errors
+    /// If no board has a pin of that number.
+    pub fn gpio(settings: GpioSettings) -> Result<Self, Error> {
+        Ok(Self::Gpio(Gpio::new(settings)?))
+    }
+
+    /// A simulated outlet, off. [`Simulated::new`] gives one whose control is kept.
+    #[must_use]
+    pub fn simulated(behaviour: Behaviour) -> Self {
+        Self::Simulated(Simulated::new(behaviour))
+    }
+
+    /// The driver's name as the configuration spells it.
+    #[must_use]
+    pub fn driver_name(&self) -> &'static str {
+        match self {
+            Self::Tasmota(_) => "tasmota",
+            Self::Gpio(_) => "gpio",
+            Self::Simulated(_) => "simulated",
+        }
+    }
+}
+
+/// Calls the same method of whichever outlet it is.
+macro_rules! each {
+    ($any:expr, $outlet:ident => $call:expr) => {
+        match $any {
+            AnyOutlet::Tasmota($outlet) => $call,
+            AnyOutlet::Gpio($outlet) => $call,
+            AnyOutlet::Simulated($outlet) => $call,
+        }
+    };
+}
+
+impl Outlet for AnyOutlet {
+    fn capabilities(&self) -> Capabilities {
+        each!(self, outlet => outlet.capabilities())
+    }
+
+    async fn on(&mut self, lease: Option<Duration>) -> Result<Reading, Error> {
+        each!(self, outlet => outlet.on(lease).await)
+    }
+
+    async fn off(&mut self) -> Result<Reading, Error> {
+        each!(self, outlet => outlet.off().await)
+    }
+
+    async fn clear_lease(&mut self) -> Result<Reading, Error> {
+        each!(self, outlet => outlet.clear_lease().await)
+    }
+
+    async fn read(&mut self) -> Result<Reading, Error> {
+        each!(self, outlet => outlet.read().await)
+    }
+}

@@ -1,0 +1,209 @@
+//! What can go wrong with an outlet: [`Error`] names operation and device, its source [`Fault`]
+//! what was seen, and [`Kind`] what the caller can do about it.
+
+use std::time::Duration;
+
+/// A failed operation. The chain of sources tells what was seen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings cannot be those of an outlet.
+    #[error("{device} cannot be used")]
+    Configure {
+        /// The device, as an operator knows it.
+        device: String,
+        /// What is wrong.
+        source: Fault,
+    },
+    /// It was not confirmed on. It may be on, with or without the lease.
+    #[error("{device} was not confirmed on")]
+    SwitchOn {
+        /// The device, as an operator knows it.
+        device: String,
+        /// What was seen.
+        source: Fault,
+    },
+    /// It was not confirmed off. It may be off.
+    #[error("{device} was not confirmed off")]
+    SwitchOff {
+        /// The device, as an operator knows it.
+        device: String,
+        /// What was seen.
+        source: Fault,
+    },
+    /// Its lease was not confirmed cleared.
+    #[error("the lease in {device} was not confirmed cleared")]
+    ClearLease {
+        /// The device, as an operator knows it.
+        device: String,
+        /// What was seen.
+        source: Fault,
+    },
+    /// It could not be read.
+    #[error("{device} could not be read")]
+    Read {
+        /// The device, as an operator knows it.
+        device: String,
+        /// What was seen.
+        source: Fault,
+    },
+}
+
+impl Error {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.fault().kind()
+    }
+
+    /// What was seen.
+    #[must_use]
+    pub fn fault(&self) -> &Fault {
+        match self {
+            Self::Configure { source, .. }
+            | Self::SwitchOn { source, .. }
+            | Self::SwitchOff { source, .. }
+            | Self::ClearLease { source, .. }
+            | Self::Read { source, .. } => source,
+        }
+    }
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The device did not answer, or not in time: try again.
+    Transient,
+    /// The device answered, and not with yes: a person must look at its settings or at ours.
+    Refused,
+    /// The device said yes and then read back otherwise.
+    Contradicted,
+    /// It cannot work here, however often it is tried.
+    Broken,
+}
+
+/// What was seen of a device that did not do its part.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No connection.
+    #[error("no connection to {address}")]
+    Unreachable {
+        /// Where the device should be.
+        address: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No whole answer in time.
+    #[error("no complete reply within {} ms", limit.as_millis())]
+    Slow {
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The connection ended before the reply was whole. Tasmota's `SetOption128 0` (no commands
+    /// over HTTP) looks so too.
+    #[error("the connection ended before a complete reply; SetOption128 must be 1")]
+    Cut(#[source] hyper::Error),
+    /// The device's web server is up and has no room for the request.
+    #[error("the device is busy (HTTP status {status})")]
+    Busy {
+        /// The HTTP status, 429 or 5xx.
+        status: u16,
+    },
+    /// Wrong or missing password.
+    #[error("user name or password is wrong or missing (HTTP status 401)")]
+    Password,
+    /// Tasmota's `WARNING`: mostly a wrong password, in the language of its firmware.
+    #[error("the device warns {text:?}; check user name and password, else do what it says")]
+    Warning {
+        /// The beginning of what it says.
+        text: String,
+    },
+    /// The answer is no reply of such a device.
+    #[error("HTTP status {status} is no answer of a Tasmota plug; check the url")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer does not end where every answer of such a device has ended.
+    #[error("the reply is longer than {limit} bytes; check the url")]
+    TooLong {
+        /// The most that is read.
+        limit: usize,
+    },
+    /// The answer lacks what a yes would hold.
+    #[error("{command} was answered with {reply:?}")]
+    Answer {
+        /// What was asked.
+        command: String,
+        /// The beginning of the answer.
+        reply: String,
+    },
+    /// The device can hold no lease, so it was not switched on under one.
+    #[error("the device can hold no lease, so it was not switched on under one")]
+    NoLease,
+    /// Tasmota clears timers by prefix: those of other relays would go too.
+    #[error("clearing the timer of relay {relay} would clear that of relay {other}, which runs")]
+    SharedTimer {
+        /// Our relay.
+        relay: u8,
+        /// The relay whose number begins like ours.
+        other: u8,
+    },
+    /// The device said yes, and then something else was read.
+    #[error("{expected} was expected and {found} was read back")]
+    Contradicted {
+        /// What the device had agreed to.
+        expected: String,
+        /// What it then told.
+        found: String,
+    },
+    /// A setting that no device can have.
+    #[error("{setting} {value:?} {remedy}")]
+    Setting {
+        /// The setting's name in the configuration.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        remedy: &'static str,
+    },
+    /// The board has no pins that can be driven.
+    #[error(
+        "driver gpio: rppal knows no Raspberry Pi like this board; use driver \"simulated\" here, \
+         or a plug"
+    )]
+    NoRaspberryPi,
+    /// The pin cannot be had.
+    #[error("driver gpio: {remedy}")]
+    Pin {
+        /// What to do.
+        remedy: &'static str,
+        /// What rppal says.
+        source: rppal::gpio::Error,
+    },
+    /// A simulated outlet was told to behave so.
+    #[error("the simulated outlet refuses, as it was told to")]
+    SimulatedRefusal,
+}
+
+impl Fault {
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Unreachable { .. } | Self::Slow { .. } | Self::Busy { .. } => Kind::Transient,
+            // Bytes that are no HTTP are an answer: something else lives at that address.
+            Self::Cut(source) if source.is_parse() => Kind::Refused,
+            Self::Cut(_) => Kind::Transient,
+            Self::Password
+            | Self::Warning { .. }
+            | Self::Status { .. }
+            | Self::TooLong { .. }
+            | Self::Answer { .. }
+            | Self::NoLease
+            | Self::SharedTimer { .. }
+            | Self::SimulatedRefusal => Kind::Refused,
+            Self::Contradicted { .. } => Kind::Contradicted,
+            Self::Setting { .. } | Self::NoRaspberryPi | Self::Pin { .. } => Kind::Broken,
+        }
+    }
+}
