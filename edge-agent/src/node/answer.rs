@@ -104,7 +104,12 @@ impl Answers {
         if self.ages.len() < MAX_REMEMBERED { Ok(deletes) } else { Err(Full) }
     }
 
-    pub(super) fn remember(&mut self, id: &CommandId, rejection: Option<Rejection>, running_ms: u64) -> Write {
+    pub(super) fn remember(
+        &mut self,
+        id: &CommandId,
+        rejection: Option<Rejection>,
+        running_ms: u64,
+    ) -> Write {
         let remembered = Remembered { at: running_ms, rejection, repeated_at: None };
         let digest = digest(id);
         let write = record::put(Kind::Command, digest, &remembered);

@@ -65,7 +65,9 @@ impl Node {
         self.effects.writes.extend(forgotten);
         while self.accepting() {
             let concurrency = self.settings.tasks.concurrency;
-            let Some((id, write)) = self.tasks.start_next(self.now.boot, concurrency) else { break };
+            let Some((id, write)) = self.tasks.start_next(self.now.boot, concurrency) else {
+                break;
+            };
             self.effects.writes.push(write);
             self.start_attempt(&id);
         }
@@ -168,7 +170,9 @@ impl Node {
         }
         match outcome {
             ScriptOutcome::Succeeded(result) => self.attempt_ended(id, End::Succeeded(result)),
-            ScriptOutcome::Failed { .. } | ScriptOutcome::Stopped if cancelled => self.cancelled(id),
+            ScriptOutcome::Failed { .. } | ScriptOutcome::Stopped if cancelled => {
+                self.cancelled(id)
+            }
             ScriptOutcome::Failed { error, for_good } => {
                 self.attempt_ended(id, End::Failed { error, for_good });
             }
@@ -181,7 +185,8 @@ impl Node {
 
     /// Cancels a running attempt: a script first has to end.
     pub(super) fn cancel_attempt(&mut self, id: &TaskId, cause: CommandId) {
-        let script = self.attempts.get(id).is_some_and(|attempt| matches!(attempt.doing, Doing::Script));
+        let script =
+            self.attempts.get(id).is_some_and(|attempt| matches!(attempt.doing, Doing::Script));
         if !script {
             self.attempts.remove(id);
             return self.end_task(id, TaskEnd::Cancelled, Some(cause), What::TaskCancelled);
@@ -215,7 +220,12 @@ impl Node {
                 let next_at_ms = Some(self.now.wall_at(ready_at));
                 let cause = task.spec.cause.clone();
                 let told = |news| {
-                    What::TaskRetrying(TaskNews { error: Some(error), next_at_ms, duration_ms, ..news })
+                    What::TaskRetrying(TaskNews {
+                        error: Some(error),
+                        next_at_ms,
+                        duration_ms,
+                        ..news
+                    })
                 };
                 self.tell_task(id, cause, told);
                 let write = self.tasks.change(id, |run| run.phase = Phase::Queued { ready_at });
@@ -251,7 +261,12 @@ impl Node {
     }
 
     /// Tells of a task.
-    pub(super) fn tell_task(&mut self, id: &TaskId, cause: CommandId, what: impl FnOnce(TaskNews) -> What) {
+    pub(super) fn tell_task(
+        &mut self,
+        id: &TaskId,
+        cause: CommandId,
+        what: impl FnOnce(TaskNews) -> What,
+    ) {
         let Some(task) = self.tasks.get(id) else { return };
         let attempt = match task.run.phase {
             Phase::Queued { .. } => task.run.attempts + 1,
@@ -274,7 +289,12 @@ impl Node {
         let interrupted: Vec<(TaskId, bool)> = self
             .tasks
             .running()
-            .map(|task| (task.id().clone(), matches!(task.run.phase, Phase::Running { cancelled: true, .. })))
+            .map(|task| {
+                (
+                    task.id().clone(),
+                    matches!(task.run.phase, Phase::Running { cancelled: true, .. }),
+                )
+            })
             .collect();
         for (id, cancelled) in interrupted {
             if cancelled {
@@ -291,7 +311,9 @@ impl Node {
         let running: Vec<TaskId> = self.tasks.running().map(|task| task.id().clone()).collect();
         for id in running {
             let now = self.now.boot;
-            if self.tasks.get(&id).is_some_and(|task| matches!(task.run.phase, Phase::Running { cancelled: true, .. })) {
+            if self.tasks.get(&id).is_some_and(|task| {
+                matches!(task.run.phase, Phase::Running { cancelled: true, .. })
+            }) {
                 self.effects.acts.push(Act::Kill { task: id.clone() });
                 self.cancelled(&id);
                 continue;

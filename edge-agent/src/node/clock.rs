@@ -107,10 +107,15 @@ impl Clock {
         let both_synced = clock.last.synced && checkpoint.synced;
         let shift = if both_synced {
             let away_ms = now.wall_ms.saturating_sub(checkpoint.wall_ms);
-            Shift { from: checkpoint.boot.0.saturating_add(away_ms), to: now.boot.0, guessed: false }
+            Shift {
+                from: checkpoint.boot.0.saturating_add(away_ms),
+                to: now.boot.0,
+                guessed: false,
+            }
         } else {
             // At least this boot has passed since; a synced clock will tell the rest.
-            clock.guess = checkpoint.synced.then_some(Guess { wall_ms: checkpoint.wall_ms, boot: BootMs(0) });
+            clock.guess =
+                checkpoint.synced.then_some(Guess { wall_ms: checkpoint.wall_ms, boot: BootMs(0) });
             Shift { from: checkpoint.boot.0, to: 0, guessed: checkpoint.synced }
         };
         (clock, Some(shift))

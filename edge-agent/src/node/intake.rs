@@ -96,7 +96,8 @@ impl Node {
         match command.request {
             Request::SessionStart(start) => self.start(start, cause, instants),
             Request::SessionExtend(extend) => {
-                let told = self.session(&extend.session)?.extend(&extend, cause.clone(), instants)?;
+                let told =
+                    self.session(&extend.session)?.extend(&extend, cause.clone(), instants)?;
                 self.moved(&extend.session, cause, told);
                 Ok(())
             }
@@ -129,13 +130,17 @@ impl Node {
             Request::TaskSubmit(submit) => self.submit(submit, cause, instants),
             Request::TaskCancel(of) => self.cancel(&of.task, cause),
             Request::TaskRetry(of) => self.retry(&of.task, cause),
-            Request::SchedulePut(_) | Request::ScheduleRemove(_) => {
-                reject(Code::Unsupported, "schedules are not yet supported by this version of the agent")
-            }
+            Request::SchedulePut(_) | Request::ScheduleRemove(_) => reject(
+                Code::Unsupported,
+                "schedules are not yet supported by this version of the agent",
+            ),
             Request::EventResend(range) => {
                 let last = self.outbox.last_seq();
                 if range.to_seq > last {
-                    return reject(Code::Invalid, format!("body.to_seq: the last event has seq {last}"));
+                    return reject(
+                        Code::Invalid,
+                        format!("body.to_seq: the last event has seq {last}"),
+                    );
                 }
                 self.outbox.resend(range.from_seq, range.to_seq);
                 Ok(())
@@ -151,15 +156,20 @@ impl Node {
     fn in_time(&self, command: &Command) -> Done {
         let powers = command.request.powers();
         let life_ms = powers.then_some(POWERING_COMMAND_LIFE_MS);
-        let default = command.issued_at_ms.zip(life_ms).map(|(issued, life)| issued.saturating_add(life));
+        let default =
+            command.issued_at_ms.zip(life_ms).map(|(issued, life)| issued.saturating_add(life));
         if let Some(expires_at_ms) = command.expires_at_ms.or(default)
             && self.now.wall_ms >= expires_at_ms
         {
             let message = format!("it expired at {expires_at_ms}, it is {} now", self.now.wall_ms);
             return reject(Code::Expired, message);
         }
-        if powers && !self.now.synced && self.voice.may_have_queued(self.now.boot, QUEUED_AT_BROKER_MS) {
-            let message = "the node's clock is unsynced, and the command may have waited at the broker";
+        if powers
+            && !self.now.synced
+            && self.voice.may_have_queued(self.now.boot, QUEUED_AT_BROKER_MS)
+        {
+            let message =
+                "the node's clock is unsynced, and the command may have waited at the broker";
             return reject(Code::Expired, message);
         }
         Ok(())
@@ -191,7 +201,8 @@ impl Node {
     }
 
     fn station(&self, id: &StationId) -> Result<Vec<OutletId>, Rejection> {
-        let unknown = || Rejection::new(Code::UnknownStation, format!("this node has no station {id}"));
+        let unknown =
+            || Rejection::new(Code::UnknownStation, format!("this node has no station {id}"));
         self.settings.stations.get(id).cloned().ok_or_else(unknown)
     }
 
@@ -209,7 +220,10 @@ impl Node {
             return reject(Code::Conflict, format!("the session id {id} was used before"));
         }
         if self.sessions.len() >= MAX_SESSIONS {
-            return reject(Code::Conflict, format!("this node has {MAX_SESSIONS} sessions already"));
+            return reject(
+                Code::Conflict,
+                format!("this node has {MAX_SESSIONS} sessions already"),
+            );
         }
         let defaults = Defaults {
             warn_before_ms: &self.settings.warn_before_ms,
@@ -262,7 +276,10 @@ impl Node {
         self.known_outlet(&set.outlet)?;
         let owner = self.owner(&set.outlet);
         if let Some(session) = owner.filter(|_| !set.force) {
-            return reject(Code::Conflict, format!("session {session} owns {}; `force` overrides it", set.outlet));
+            return reject(
+                Code::Conflict,
+                format!("session {session} owns {}; `force` overrides it", set.outlet),
+            );
         }
         let hold = Hold {
             on: set.on,
@@ -288,10 +305,16 @@ impl Node {
         }
         let limits = self.settings.tasks;
         if self.tasks.queued() >= limits.max_queued {
-            return reject(Code::Busy, format!("{} tasks are queued, the most there may be", limits.max_queued));
+            return reject(
+                Code::Busy,
+                format!("{} tasks are queued, the most there may be", limits.max_queued),
+            );
         }
         if self.tasks.bytes() + task::size(&submit) > limits.max_bytes {
-            return reject(Code::Busy, format!("queued tasks fill the {} bytes there are for them", limits.max_bytes));
+            return reject(
+                Code::Busy,
+                format!("queued tasks fill the {} bytes there are for them", limits.max_bytes),
+            );
         }
         let ready_at = match submit.not_before_ms {
             Some(at) => instants.boot("not_before_ms", at)?,
@@ -311,7 +334,9 @@ impl Node {
         match task.run.phase {
             task::Phase::Ended { .. } => reject(Code::Conflict, format!("task {id} is over")),
             task::Phase::Queued { .. } => {
-                self.end_task(id, task::TaskEnd::Cancelled, Some(cause), |news| What::TaskCancelled(news));
+                self.end_task(id, task::TaskEnd::Cancelled, Some(cause), |news| {
+                    What::TaskCancelled(news)
+                });
                 Ok(())
             }
             task::Phase::Running { .. } => {

@@ -274,7 +274,14 @@ impl Node {
         let tasks = self.tasks.wake_at().filter(|_| free);
         let checkpoint = self.any_live().then(|| self.clock.checkpoint_at());
         let voice = self.voice.wake_at(self.outbox.connected());
-        sessions.chain(outlets).chain(holds).chain(attempts).chain(tasks).chain(checkpoint).chain(voice).min()
+        sessions
+            .chain(outlets)
+            .chain(holds)
+            .chain(attempts)
+            .chain(tasks)
+            .chain(checkpoint)
+            .chain(voice)
+            .min()
     }
 
     /// The outlets that need a driver: those of the configuration, and those that a stored session still owns.

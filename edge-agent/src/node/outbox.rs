@@ -233,7 +233,12 @@ impl Outbox {
                 segment.bytes += bytes;
                 segment.acked_at_ms = running_ms;
             }
-            _ => self.history.push_back(Segment { first: seq, last: seq, bytes, acked_at_ms: running_ms }),
+            _ => self.history.push_back(Segment {
+                first: seq,
+                last: seq,
+                bytes,
+                acked_at_ms: running_ms,
+            }),
         }
     }
 
@@ -245,7 +250,8 @@ impl Outbox {
                 break;
             }
             deletes.extend(
-                (segment.first..=segment.last).map(|seq| record::delete(Kind::Event, seq.to_be_bytes())),
+                (segment.first..=segment.last)
+                    .map(|seq| record::delete(Kind::Event, seq.to_be_bytes())),
             );
             self.history_bytes -= segment.bytes;
             self.history.pop_front();
@@ -269,7 +275,8 @@ impl Outbox {
         self.loading = false;
         let found: BTreeSet<u64> = rows.iter().map(|(seq, _)| *seq).collect();
         for (seq, payload) in rows {
-            if seq > self.sent && self.pending.contains_key(&seq) && !self.cache.contains_key(&seq) {
+            if seq > self.sent && self.pending.contains_key(&seq) && !self.cache.contains_key(&seq)
+            {
                 self.cache(seq, payload);
             }
         }
@@ -305,7 +312,9 @@ impl Outbox {
 
     /// Counts the range asked for again as done, once nothing of it is out.
     fn resent(&mut self) {
-        let Some((_, last)) = self.resend_range.filter(|_| self.resending.is_empty()) else { return };
+        let Some((_, last)) = self.resend_range.filter(|_| self.resending.is_empty()) else {
+            return;
+        };
         self.resend_range = None;
         if let Some(front) = self.marks.resends.front_mut() {
             front.0 = last + 1;
@@ -349,6 +358,7 @@ impl Outbox {
 
     /// The marks, to go along with other writes: they cost no flush of their own.
     pub(super) fn marks(&mut self) -> Option<Write> {
-        std::mem::take(&mut self.marks_changed).then(|| record::put(Kind::Node, record::OUTBOX, &self.marks))
+        std::mem::take(&mut self.marks_changed)
+            .then(|| record::put(Kind::Node, record::OUTBOX, &self.marks))
     }
 }

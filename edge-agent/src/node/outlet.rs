@@ -162,7 +162,9 @@ impl Outlet {
     /// Sets what it should be from now on. A mere move of the off time is no new wish.
     pub(super) fn set(&mut self, want: Want, now: BootMs) {
         let same = match (self.want, want) {
-            (Want::On(old_by, _), Want::On(by, _)) | (Want::Off(old_by), Want::Off(by)) => old_by == by,
+            (Want::On(old_by, _), Want::On(by, _)) | (Want::Off(old_by), Want::Off(by)) => {
+                old_by == by
+            }
             (Want::Nothing, Want::Nothing) => true,
             (Want::Nothing | Want::Off(_) | Want::On(..), _) => false,
         };
@@ -295,7 +297,9 @@ impl Outlet {
             Want::On(_, off) if !self.obeyed && !self.confirmed_leased(self.want.off_at(), now) => {
                 Order::On { off_by: self.lease_for(off, now) }
             }
-            Want::Off(_) | Want::Nothing if reading.is_some() && !self.lease_is_wanted(now) => Order::ClearLease,
+            Want::Off(_) | Want::Nothing if reading.is_some() && !self.lease_is_wanted(now) => {
+                Order::ClearLease
+            }
             Want::Off(_) | Want::On(..) | Want::Nothing => Order::Read,
         })
     }
@@ -335,7 +339,8 @@ impl Outlet {
         if before.is_some_and(|before| before != reading.on) {
             let by = self.switched_by(answered.order, previous, reading, now);
             let thumb = by == By::Button && !reading.on;
-            self.obeyed = thumb && self.settings.button == Button::Obey && matches!(self.want, Want::On(..));
+            self.obeyed =
+                thumb && self.settings.button == Button::Obey && matches!(self.want, Want::On(..));
             news.push(News::Changed { on: reading.on, by, proof: self.proof(now) });
         }
         self.before = Some(reading.on);
@@ -365,7 +370,13 @@ impl Outlet {
         }
     }
 
-    fn switched_by(&self, order: Order, previous: Option<Reading>, reading: Reading, now: BootMs) -> By {
+    fn switched_by(
+        &self,
+        order: Order,
+        previous: Option<Reading>,
+        reading: Reading,
+        now: BootMs,
+    ) -> By {
         let ours = match order {
             Order::On { .. } => reading.on,
             Order::Off => !reading.on,
@@ -385,7 +396,11 @@ impl Outlet {
 
     fn proof(&self, now: BootMs) -> Proof {
         let leased = matches!(self.want, Want::On(_, Some(_))) && self.settings.leases;
-        if leased && self.confirmed_leased(self.want.off_at(), now) { Proof::LeaseConfirmed } else { Proof::ReadBack }
+        if leased && self.confirmed_leased(self.want.off_at(), now) {
+            Proof::LeaseConfirmed
+        } else {
+            Proof::ReadBack
+        }
     }
 
     fn failed(&mut self, answered: UnderWay, failure: Failure, now: BootMs, news: &mut Vec<News>) {
@@ -394,7 +409,9 @@ impl Outlet {
             Order::Read | Order::ClearLease => false,
         };
         let fault = match failure.fault {
-            Fault::StuckOn | Fault::StuckOff if matches!(self.want, Want::On(..)) => Fault::StuckOff,
+            Fault::StuckOn | Fault::StuckOff if matches!(self.want, Want::On(..)) => {
+                Fault::StuckOff
+            }
             Fault::StuckOn | Fault::StuckOff => Fault::StuckOn,
             fault @ (Fault::Unreachable | Fault::Refused) => fault,
         };

@@ -3,17 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use edge_protocol::event::{
-    By, Code, OutletChanged, OutletFault, OutletLease, What,
-};
+use edge_protocol::event::{By, Code, OutletChanged, OutletFault, OutletLease, What};
 use edge_protocol::id::{OutletId, SessionId, StationId};
 use serde::{Deserialize, Serialize};
 
+use super::Node;
 use super::outlet::{self, Failure, Outlet, Reading, Want};
 use super::record::{self, Kind};
 use super::session::{Claim, Progress};
 use super::time::BootMs;
-use super::Node;
 
 /// Ended sessions are remembered for so long of the node's running time,
 const REMEMBERED_MS: u64 = 7 * 24 * 3_600_000;
@@ -27,13 +25,6 @@ pub(super) struct Hold {
     pub(super) until: Option<BootMs>,
     /// It was set although a session owned the outlet, and lasts to that session's end at most.
     pub(super) forced: bool,
-}
-
-/// What one session wants of one outlet.
-#[derive(Debug, Clone)]
-struct Owned {
-    session: SessionId,
-    claim: Claim,
 }
 
 impl Node {
@@ -74,13 +65,18 @@ impl Node {
 
     fn begin_booked(&mut self) {
         let due = |session: &&super::session::Session| session.due(self.now.boot);
-        let due: Vec<SessionId> = self.sessions.values().filter(due).map(|session| session.id.clone()).collect();
+        let due: Vec<SessionId> =
+            self.sessions.values().filter(due).map(|session| session.id.clone()).collect();
         for id in due {
             let session = &self.sessions[&id];
             let blocked = if session.missed(self.now.boot) {
-                Some((Code::Expired, "its time had passed before the node could start it".to_owned()))
+                Some((
+                    Code::Expired,
+                    "its time had passed before the node could start it".to_owned(),
+                ))
             } else {
-                self.obstacle(&session.station, &session.outlets).map(|message| (Code::Conflict, message))
+                self.obstacle(&session.station, &session.outlets)
+                    .map(|message| (Code::Conflict, message))
             };
             let mut progress = Progress { changed: true, ..Progress::default() };
             let session = self.sessions.get_mut(&id).expect("it was just looked up");
@@ -99,7 +95,8 @@ impl Node {
 
     /// Why a station can't be powered now, where it can't.
     pub(super) fn obstacle(&self, station: &StationId, outlets: &[OutletId]) -> Option<String> {
-        let busy = self.sessions.values().find(|session| session.stations().any(|taken| taken == station));
+        let busy =
+            self.sessions.values().find(|session| session.stations().any(|taken| taken == station));
         if let Some(session) = busy {
             return Some(format!("{station} has the live session {}", session.id));
         }
@@ -153,7 +150,8 @@ impl Node {
         self.effects.writes.push(record::put(Kind::Ended, id.as_str(), &running_ms));
         self.ended.push_back((running_ms, id.clone()));
         while let Some((at, id)) = self.ended.front() {
-            if self.ended.len() <= MAX_REMEMBERED && running_ms.saturating_sub(*at) < REMEMBERED_MS {
+            if self.ended.len() <= MAX_REMEMBERED && running_ms.saturating_sub(*at) < REMEMBERED_MS
+            {
                 break;
             }
             self.effects.writes.push(record::delete(Kind::Ended, id.as_str()));
@@ -168,21 +166,23 @@ impl Node {
         let ended: Vec<OutletId> =
             self.holds.iter().filter(|(_, hold)| over(hold)).map(|(id, _)| id.clone()).collect();
         ended.iter().for_each(|id| self.drop_hold(id));
-        let mut owned: BTreeMap<OutletId, Owned> = BTreeMap::new();
+        let mut owned: BTreeMap<OutletId, Claim> = BTreeMap::new();
         for session in self.sessions.values() {
-            for (id, claim) in session.claims(&self.outlets, now) {
-                owned.insert(id, Owned { session: session.id.clone(), claim });
-            }
+            owned.extend(session.claims(&self.outlets, now));
         }
         let wants: Vec<(OutletId, Want)> = self
             .outlets
             .iter()
-            .map(|(id, outlet)| (id.clone(), self.want(id, outlet, owned.get(id))))
+            .map(|(id, outlet)| (id.clone(), self.want(id, outlet, owned.get(id).copied())))
             .collect();
         for (id, want) in wants {
             let Some(outlet) = self.outlets.get_mut(&id) else { continue };
             outlet.set(want, now);
-            if outlet.confirmed_off() && !owned.contains_key(&id) && !self.holds.contains_key(&id) && self.kept.remove(&id) {
+            if outlet.confirmed_off()
+                && !owned.contains_key(&id)
+                && !self.holds.contains_key(&id)
+                && self.kept.remove(&id)
+            {
                 self.effects.writes.push(record::delete(Kind::Outlet, id.as_str()));
             }
             if let Some((number, order)) = outlet.drive(now) {
@@ -193,23 +193,24 @@ impl Node {
 
     /// What an outlet should be. The first that speaks decides: a session's end, a forced hold, a
     /// cycle, the session, a hold, the rest.
-    fn want(&self, id: &OutletId, outlet: &Outlet, owned: Option<&Owned>) -> Want {
+    fn want(&self, id: &OutletId, outlet: &Outlet, owned: Option<Claim>) -> Want {
         let hold = self.holds.get(id);
         let held = hold.map(|hold| {
-            let session_off = owned.and_then(|owned| match owned.claim {
+            let session_off = owned.and_then(|owned| match owned {
                 Claim::On(off) => Some(off),
                 Claim::Off | Claim::End => None,
             });
             // Whoever wants it on for longer decides when the plug gives up.
-            let until = hold.until.max(session_off).filter(|_| outlet.rest() != Want::On(By::Rest, None));
+            let until =
+                hold.until.max(session_off).filter(|_| outlet.rest() != Want::On(By::Rest, None));
             if hold.on { Want::On(By::Hold, until) } else { Want::Off(By::Hold) }
         });
         let forced = held.filter(|_| hold.is_some_and(|hold| hold.forced));
-        let session = owned.map(|owned| match owned.claim {
+        let session = owned.map(|owned| match owned {
             Claim::On(off) => Want::On(By::Session, Some(off)),
             Claim::Off | Claim::End => Want::Off(By::Session),
         });
-        if owned.is_some_and(|owned| owned.claim == Claim::End) {
+        if owned == Some(Claim::End) {
             return Want::Off(By::Session);
         }
         let covered = session.or(held).unwrap_or_else(|| outlet.rest());
@@ -218,12 +219,20 @@ impl Node {
     }
 
     /// Takes a driver's answer in.
-    pub(super) fn answered(&mut self, id: &OutletId, number: u64, result: Result<Reading, Failure>) {
+    pub(super) fn answered(
+        &mut self,
+        id: &OutletId,
+        number: u64,
+        result: Result<Reading, Failure>,
+    ) {
         let now = self.now;
         let Some(outlet) = self.outlets.get_mut(id) else { return };
         let news = outlet.answered(number, result, now.boot);
         let session = self.owner(id).cloned();
-        let cause = session.as_ref().and_then(|id| self.sessions.get(id)).map(|session| session.cause.clone());
+        let cause = session
+            .as_ref()
+            .and_then(|id| self.sessions.get(id))
+            .map(|session| session.cause.clone());
         for piece in news {
             let (outlet, session) = (id.clone(), session.clone());
             let what = match piece {
@@ -243,13 +252,15 @@ impl Node {
                     message,
                     since_ms: now.wall_at(since),
                 }),
-                outlet::News::Recovered { fault, message, since } => What::OutletRecovered(OutletFault {
-                    outlet,
-                    session,
-                    fault,
-                    message,
-                    since_ms: now.wall_at(since),
-                }),
+                outlet::News::Recovered { fault, message, since } => {
+                    What::OutletRecovered(OutletFault {
+                        outlet,
+                        session,
+                        fault,
+                        message,
+                        since_ms: now.wall_at(since),
+                    })
+                }
             };
             self.tell(cause.clone(), what);
         }

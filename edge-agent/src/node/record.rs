@@ -114,7 +114,8 @@ pub(super) const OUTBOX: &[u8] = b"outbox";
 /// Sets the row of `name` to `record`.
 pub(super) fn put(kind: Kind, name: impl AsRef<[u8]>, record: &impl Serialize) -> Write {
     let mut value = vec![VERSION];
-    serde_cbor::to_writer(&mut value, record).expect("records have string keys and write to memory");
+    serde_cbor::to_writer(&mut value, record)
+        .expect("records have string keys and write to memory");
     Write::Put { key: kind.key(name), value }
 }
 

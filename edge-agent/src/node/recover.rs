@@ -70,8 +70,11 @@ impl Node {
         if let Some(shift) = shift {
             records.rebase(shift);
         }
-        let (marks, events) =
-            if found.new_store { (Marks::default(), Vec::new()) } else { (records.marks, found.events.clone()) };
+        let (marks, events) = if found.new_store {
+            (Marks::default(), Vec::new())
+        } else {
+            (records.marks, found.events.clone())
+        };
         let outbox = Outbox::recovered(marks, &events, clock.running_ms());
         let outlets = all_outlets(&settings, &records.outlets, &records.sessions, read.boot);
         let mut node = Self {
@@ -95,7 +98,8 @@ impl Node {
             settings,
         };
         if found.new_store {
-            let old = found.events.iter().map(|(seq, _)| record::delete(Kind::Event, seq.to_be_bytes()));
+            let old =
+                found.events.iter().map(|(seq, _)| record::delete(Kind::Event, seq.to_be_bytes()));
             node.effects.writes.extend(old);
         }
         node.look_at_clocks(read);
@@ -110,8 +114,10 @@ impl Node {
     }
 
     fn announce(&mut self, last: Option<&Checkpoint>, shift: Option<Shift>, lost: Option<String>) {
-        let aside = self.effects.writes.iter().filter(|write| matches!(write, Write::Put { .. })).count();
-        let unreadable = (aside > 0).then(|| format!("{aside} records can't be read and were put aside"));
+        let aside =
+            self.effects.writes.iter().filter(|write| matches!(write, Write::Put { .. })).count();
+        let unreadable =
+            (aside > 0).then(|| format!("{aside} records can't be read and were put aside"));
         let lost: Vec<String> = [lost, unreadable].into_iter().flatten().collect();
         if !lost.is_empty() {
             let lost = Some(lost.join("; "));

@@ -3,11 +3,13 @@
 
 mod command;
 
+pub(super) use self::command::{Defaults, Instants};
+
 use std::collections::BTreeMap;
 
 use edge_protocol::event::{
-    Code, Proof, Reason, SessionEnded, SessionEnding, SessionProblem, SessionRemaining, SessionTimes,
-    SessionTransferred, What,
+    Code, Proof, Reason, SessionEnded, SessionEnding, SessionProblem, SessionRemaining,
+    SessionTimes, SessionTransferred, What,
 };
 use edge_protocol::id::{CommandId, OutletId, SessionId, StationId};
 use edge_protocol::presence::SessionState;
@@ -146,7 +148,8 @@ impl Running {
     /// Every warning that lies ahead.
     fn arm_warnings(&mut self, warn_before_ms: &[u64], now: BootMs) {
         let remaining = self.deadline - now;
-        self.warnings = warn_before_ms.iter().copied().filter(|before| *before < remaining).collect();
+        self.warnings =
+            warn_before_ms.iter().copied().filter(|before| *before < remaining).collect();
     }
 
     fn powered(&self, now: BootMs) -> u64 {
@@ -244,9 +247,14 @@ impl Session {
     pub(super) fn wake_at(&self, outlets: &Outlets) -> Option<BootMs> {
         match &self.phase {
             Phase::Booked { starts, .. } => Some(*starts),
-            Phase::Starting { give_up, .. } => Some((*give_up).min(self.off_at().unwrap_or(*give_up))),
+            Phase::Starting { give_up, .. } => {
+                Some((*give_up).min(self.off_at().unwrap_or(*give_up)))
+            }
             Phase::Active { run, moving, .. } => {
-                let warning = run.warnings.first().map(|before| BootMs(run.deadline.0.saturating_sub(*before)));
+                let warning = run
+                    .warnings
+                    .first()
+                    .map(|before| BootMs(run.deadline.0.saturating_sub(*before)));
                 let give_up = moving.as_ref().map(|moving| moving.give_up);
                 [Some(run.deadline), warning, give_up].into_iter().flatten().min()
             }
@@ -260,10 +268,12 @@ impl Session {
     }
 
     fn next_off(&self, outlets: &Outlets) -> Option<BootMs> {
-        let unconfirmed = |id: &&OutletId| outlets.get(*id).is_some_and(|outlet| !outlet.confirmed_off());
+        let unconfirmed =
+            |id: &&OutletId| outlets.get(*id).is_some_and(|outlet| !outlet.confirmed_off());
         let first = self.outlets.iter().rev().find(unconfirmed)?;
         let more = self.outlets.iter().filter(unconfirmed).count() > 1;
-        more.then(|| outlets.get(first).map(|outlet| outlet.wanted_since() + OFF_STAGGER_MS)).flatten()
+        more.then(|| outlets.get(first).map(|outlet| outlet.wanted_since() + OFF_STAGGER_MS))
+            .flatten()
     }
 
     /// Lets time and its outlets act on it.
@@ -311,7 +321,11 @@ impl Session {
                 return true;
             }
             if too_late {
-                return self.fail(Code::Expired, "its end came before it was powered".into(), progress);
+                return self.fail(
+                    Code::Expired,
+                    "its end came before it was powered".into(),
+                    progress,
+                );
             }
         }
         if now.boot >= give_up {
@@ -340,13 +354,16 @@ impl Session {
             && now.boot + before >= run.deadline
         {
             run.warnings.remove(0);
-            let remaining = SessionRemaining { session: id, station, remaining_ms: run.deadline - now.boot };
+            let remaining =
+                SessionRemaining { session: id, station, remaining_ms: run.deadline - now.boot };
             progress.told.push((self.cause.clone(), What::SessionWarning(remaining)));
             return true;
         }
         let off = run.deadline + self.grace_ms;
         let settled = self.outlets.iter().all(|id| {
-            outlets.get(id).is_none_or(|outlet| outlet.failing() || outlet.confirmed_leased(Some(off), now.boot))
+            outlets.get(id).is_none_or(|outlet| {
+                outlet.failing() || outlet.confirmed_leased(Some(off), now.boot)
+            })
         });
         if !extensions.is_empty() && settled {
             let causes = std::mem::take(extensions);
@@ -357,7 +374,9 @@ impl Session {
             }
             return true;
         }
-        let Some(Moving { station: to, outlets: new, give_up, cause }) = moving.clone() else { return false };
+        let Some(Moving { station: to, outlets: new, give_up, cause }) = moving.clone() else {
+            return false;
+        };
         if leased(&new, off, outlets, now.boot) {
             *moving = None;
             let ends_at_ms = Some(run.ends_at_ms);
@@ -387,7 +406,8 @@ impl Session {
     }
 
     fn turn_resuming(&mut self, outlets: &Outlets, now: Now, progress: &mut Progress) -> bool {
-        let Phase::Paused { remaining_ms, powered_ms, resuming: Some(resuming) } = &self.phase else {
+        let Phase::Paused { remaining_ms, powered_ms, resuming: Some(resuming) } = &self.phase
+        else {
             return false;
         };
         let (remaining_ms, powered_ms, resuming) = (*remaining_ms, *powered_ms, resuming.clone());
@@ -420,7 +440,11 @@ impl Session {
     }
 
     fn begin_ending(&mut self, reason: Reason, run: Running, now: Now, progress: &mut Progress) {
-        self.stop_moving(Code::Conflict, "the session ended before the new station was powered".into(), progress);
+        self.stop_moving(
+            Code::Conflict,
+            "the session ended before the new station was powered".into(),
+            progress,
+        );
         let off = run.deadline + self.grace_ms;
         let ending = SessionEnding {
             session: self.id.clone(),
@@ -433,7 +457,9 @@ impl Session {
     }
 
     fn turn_ending(&mut self, outlets: &Outlets, now: Now, progress: &mut Progress) -> bool {
-        let Phase::Ending { reason, run, off, off_begun, abandon } = &mut self.phase else { return false };
+        let Phase::Ending { reason, run, off, off_begun, abandon } = &mut self.phase else {
+            return false;
+        };
         if now.boot < *off {
             return false;
         }
@@ -449,7 +475,10 @@ impl Session {
         let off_of = |id: &OutletId| outlets.get(id).is_none_or(Outlet::confirmed_off);
         let all_off = self.outlets.iter().all(off_of);
         let given_up = *abandon
-            && self.outlets.iter().all(|id| off_of(id) || outlets.get(id).is_some_and(Outlet::failing));
+            && self
+                .outlets
+                .iter()
+                .all(|id| off_of(id) || outlets.get(id).is_some_and(Outlet::failing));
         if !all_off && !given_up {
             return false;
         }
@@ -493,7 +522,7 @@ impl Session {
                 moving.iter_mut().for_each(|moving| moving.give_up = shift(moving.give_up));
             }
             Phase::Paused { resuming, .. } => {
-                for resuming in resuming {
+                if let Some(resuming) = resuming {
                     resuming.give_up = shift(resuming.give_up);
                     resuming.lit.iter_mut().for_each(run);
                 }
@@ -508,8 +537,12 @@ impl Session {
     /// Gives the deadline its name after a correction of the wall clock, where it has one now.
     pub(super) fn rename_deadline(&mut self, now: Now) -> Option<u64> {
         let run = match &mut self.phase {
-            Phase::Starting { lit: Some(run), .. } | Phase::Active { run, .. } | Phase::Ending { run, .. } => run,
-            Phase::Booked { .. } | Phase::Starting { lit: None, .. } | Phase::Paused { .. } => return None,
+            Phase::Starting { lit: Some(run), .. }
+            | Phase::Active { run, .. }
+            | Phase::Ending { run, .. } => run,
+            Phase::Booked { .. } | Phase::Starting { lit: None, .. } | Phase::Paused { .. } => {
+                return None;
+            }
         };
         run.ends_at_ms = now.wall_at(run.deadline);
         Some(run.ends_at_ms)
@@ -574,7 +607,8 @@ fn lit_up(ids: &[OutletId], outlets: &Outlets) -> bool {
 }
 
 fn leased(ids: &[OutletId], off: BootMs, outlets: &Outlets, now: BootMs) -> bool {
-    ids.iter().all(|id| outlets.get(id).is_some_and(|outlet| outlet.confirmed_leased(Some(off), now)))
+    ids.iter()
+        .all(|id| outlets.get(id).is_some_and(|outlet| outlet.confirmed_leased(Some(off), now)))
 }
 
 /// Which outlet keeps a station from being powered, and why.
@@ -582,7 +616,8 @@ fn obstacle(ids: &[OutletId], outlets: &Outlets) -> String {
     let dark = |id: &&OutletId| outlets.get(*id).is_none_or(|outlet| !outlet.confirmed_on());
     match ids.iter().find(dark) {
         Some(id) => {
-            let reason = outlets.get(id).and_then(Outlet::fault_message).unwrap_or("no confirmation");
+            let reason =
+                outlets.get(id).and_then(Outlet::fault_message).unwrap_or("no confirmation");
             format!("{id}: {reason}")
         }
         None => "a lease could not be confirmed".to_owned(),

@@ -120,13 +120,20 @@ impl Tasks {
     }
 
     /// Queues a new task.
-    pub(super) fn submit(&mut self, submit: TaskSubmit, cause: CommandId, ready_at: BootMs) -> [Write; 2] {
+    pub(super) fn submit(
+        &mut self,
+        submit: TaskSubmit,
+        cause: CommandId,
+        ready_at: BootMs,
+    ) -> [Write; 2] {
         let last_attempt = submit.max_retries.saturating_add(1);
         let spec = Spec { submit, cause, arrival: self.next_arrival };
         let run = Run { attempts: 0, last_attempt, phase: Phase::Queued { ready_at } };
         let id = spec.submit.task.clone();
-        let writes =
-            [record::put(Kind::Task, id.as_str(), &spec), record::put(Kind::Run, id.as_str(), &run)];
+        let writes = [
+            record::put(Kind::Task, id.as_str(), &spec),
+            record::put(Kind::Run, id.as_str(), &run),
+        ];
         self.insert(spec, run);
         writes
     }
@@ -188,7 +195,11 @@ impl Tasks {
     }
 
     /// Starts the next attempt whose turn it is.
-    pub(super) fn start_next(&mut self, now: BootMs, concurrency: usize) -> Option<(TaskId, Write)> {
+    pub(super) fn start_next(
+        &mut self,
+        now: BootMs,
+        concurrency: usize,
+    ) -> Option<(TaskId, Write)> {
         while let Some((ready_at, _)) = self.later.first() {
             if *ready_at > now {
                 break;

@@ -257,7 +257,10 @@ impl Node {
             boot_id: self.settings.boot_id.clone(),
             since_ms: self.voice.online_since_ms,
             clock: self.told_clock(),
-            refused: self.outbox.held().map(|code| format!("the broker refuses events with 0x{code:02x}")),
+            refused: self
+                .outbox
+                .held()
+                .map(|code| format!("the broker refuses events with 0x{code:02x}")),
         })
     }
 
@@ -282,7 +285,11 @@ impl Node {
                         .map(|session| session.id.clone()),
                 })
                 .collect(),
-            outlets: self.outlets.iter().map(|(id, outlet)| self.outlet_state(id, outlet)).collect(),
+            outlets: self
+                .outlets
+                .iter()
+                .map(|(id, outlet)| self.outlet_state(id, outlet))
+                .collect(),
             sessions: self.sessions.values().map(|session| session.state(self.now)).collect(),
             queues: Queues {
                 tasks_queued: self.tasks.queued() as u64,
@@ -294,7 +301,11 @@ impl Node {
         }
     }
 
-    fn outlet_state(&self, id: &edge_protocol::id::OutletId, outlet: &super::outlet::Outlet) -> OutletState {
+    fn outlet_state(
+        &self,
+        id: &edge_protocol::id::OutletId,
+        outlet: &super::outlet::Outlet,
+    ) -> OutletState {
         let (lease, off_at) = outlet.told_lease();
         OutletState {
             outlet: id.clone(),

@@ -2,7 +2,8 @@
 
 use edge_protocol::command::{End, Extension, SessionEnd, SessionExtend, SessionStart};
 use edge_protocol::event::{
-    Code, Reason, SessionEnded, SessionEnding, SessionRemaining, SessionTimes, SessionTransferred, What,
+    Code, Reason, SessionEnded, SessionEnding, SessionRemaining, SessionTimes, SessionTransferred,
+    What,
 };
 use edge_protocol::id::{CommandId, OutletId, StationId};
 
@@ -11,26 +12,28 @@ use crate::node::answer::Rejection;
 use crate::node::time::{BootMs, Now};
 
 /// What a session is made with that its command doesn't say.
-pub(crate) struct Defaults<'a> {
-    pub(crate) warn_before_ms: &'a [u64],
-    pub(crate) grace_ms: u64,
+pub(in crate::node) struct Defaults<'a> {
+    pub(in crate::node) warn_before_ms: &'a [u64],
+    pub(in crate::node) grace_ms: u64,
 }
 
 /// How instants in a command's body are read: on a synced clock as they stand, else relative to its issue.
 #[derive(Clone, Copy)]
-pub(crate) struct Instants {
-    pub(crate) now: Now,
-    pub(crate) issued_at_ms: Option<u64>,
+pub(in crate::node) struct Instants {
+    pub(in crate::node) now: Now,
+    pub(in crate::node) issued_at_ms: Option<u64>,
 }
 
 impl Instants {
     /// Where `at_ms`, the value of `field`, lies on the boot clock.
-    pub(crate) fn boot(self, field: &str, at_ms: u64) -> Result<BootMs, Rejection> {
+    pub(in crate::node) fn boot(self, field: &str, at_ms: u64) -> Result<BootMs, Rejection> {
         if self.now.synced {
             return Ok(self.now.boot_at(at_ms));
         }
         let missing = || {
-            let message = format!("body.{field}: an instant needs issued_at_ms while the node's clock is unsynced");
+            let message = format!(
+                "body.{field}: an instant needs issued_at_ms while the node's clock is unsynced"
+            );
             Rejection::new(Code::Invalid, message)
         };
         let issued_at_ms = self.issued_at_ms.ok_or_else(missing)?;
@@ -50,7 +53,7 @@ fn past() -> Rejection {
 
 impl Session {
     /// A session that a command asks for: booked, or starting at once.
-    pub(crate) fn new(
+    pub(in crate::node) fn new(
         start: SessionStart,
         outlets: Vec<OutletId>,
         cause: CommandId,
@@ -72,7 +75,8 @@ impl Session {
                 }
             },
         };
-        let mut warn_before_ms = start.warn_before_ms.unwrap_or_else(|| defaults.warn_before_ms.to_vec());
+        let mut warn_before_ms =
+            start.warn_before_ms.unwrap_or_else(|| defaults.warn_before_ms.to_vec());
         warn_before_ms.sort_unstable_by(|a, b| b.cmp(a));
         warn_before_ms.dedup();
         Ok(Self {
@@ -90,33 +94,37 @@ impl Session {
     }
 
     /// Whether it is booked and its start has come.
-    pub(crate) fn due(&self, now: BootMs) -> bool {
+    pub(in crate::node) fn due(&self, now: BootMs) -> bool {
         matches!(self.phase, Phase::Booked { starts, .. } if now >= starts)
     }
 
     /// Whether its whole time has passed before it could start.
-    pub(crate) fn missed(&self, now: BootMs) -> bool {
+    pub(in crate::node) fn missed(&self, now: BootMs) -> bool {
         match self.phase {
             Phase::Booked { starts, end: Planned::After(ms) } => now >= starts + ms,
             Phase::Booked { end: Planned::At(at), .. } => now >= at,
-            Phase::Starting { .. } | Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => false,
+            Phase::Starting { .. }
+            | Phase::Active { .. }
+            | Phase::Paused { .. }
+            | Phase::Ending { .. } => false,
         }
     }
 
     /// Begins to power a booked one.
-    pub(crate) fn begin(&mut self, now: BootMs) {
+    pub(in crate::node) fn begin(&mut self, now: BootMs) {
         if let Phase::Booked { end, .. } = self.phase {
             self.phase = Phase::Starting { give_up: now + START_PATIENCE_MS, end, lit: None };
         }
     }
 
     /// What a booking tells.
-    pub(crate) fn booked(&self, now: Now) -> What {
+    pub(in crate::node) fn booked(&self, now: Now) -> What {
         let (starts, end) = match self.phase {
             Phase::Booked { starts, end } => (starts, Some(end)),
-            Phase::Starting { .. } | Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => {
-                (now.boot, None)
-            }
+            Phase::Starting { .. }
+            | Phase::Active { .. }
+            | Phase::Paused { .. }
+            | Phase::Ending { .. } => (now.boot, None),
         };
         let ends_at_ms = match end {
             Some(Planned::At(at)) => Some(now.wall_at(at)),
@@ -129,7 +137,12 @@ impl Session {
         })
     }
 
-    pub(crate) fn extend(&mut self, extend: &SessionExtend, cause: CommandId, instants: Instants) -> Told {
+    pub(in crate::node) fn extend(
+        &mut self,
+        extend: &SessionExtend,
+        cause: CommandId,
+        instants: Instants,
+    ) -> Told {
         let now = instants.now;
         let grace_ms = self.grace_ms;
         let to = match extend.to {
@@ -175,7 +188,11 @@ impl Session {
         Ok(vec![What::SessionExtended(SessionTimes { ends_at_ms, ..self.times() })])
     }
 
-    pub(crate) fn pause(&mut self, cause: CommandId, now: Now) -> Result<Progress, Rejection> {
+    pub(in crate::node) fn pause(
+        &mut self,
+        cause: CommandId,
+        now: Now,
+    ) -> Result<Progress, Rejection> {
         let mut progress = Progress::default();
         match &mut self.phase {
             Phase::Paused { resuming, .. } => {
@@ -198,25 +215,34 @@ impl Session {
                 progress.told.push((cause, What::SessionPaused(told)));
                 Ok(progress)
             }
-            Phase::Booked { .. } | Phase::Starting { .. } | Phase::Ending { .. } => Err(self.not_now("pause")),
+            Phase::Booked { .. } | Phase::Starting { .. } | Phase::Ending { .. } => {
+                Err(self.not_now("pause"))
+            }
         }
     }
 
-    pub(crate) fn resume(&mut self, cause: CommandId, now: BootMs) -> Result<(), Rejection> {
+    pub(in crate::node) fn resume(
+        &mut self,
+        cause: CommandId,
+        now: BootMs,
+    ) -> Result<(), Rejection> {
         match &mut self.phase {
             Phase::Active { .. } => Ok(()),
             Phase::Paused { resuming, .. } => {
                 if resuming.is_none() {
-                    *resuming = Some(Resuming { give_up: now + START_PATIENCE_MS, lit: None, cause });
+                    *resuming =
+                        Some(Resuming { give_up: now + START_PATIENCE_MS, lit: None, cause });
                 }
                 Ok(())
             }
-            Phase::Booked { .. } | Phase::Starting { .. } | Phase::Ending { .. } => Err(self.not_now("resume")),
+            Phase::Booked { .. } | Phase::Starting { .. } | Phase::Ending { .. } => {
+                Err(self.not_now("resume"))
+            }
         }
     }
 
     /// Moves to another station: at once where nothing is powered, else once the new one is.
-    pub(crate) fn transfer(
+    pub(in crate::node) fn transfer(
         &mut self,
         station: StationId,
         outlets: Vec<OutletId>,
@@ -224,7 +250,9 @@ impl Session {
         now: Now,
     ) -> Told {
         match &mut self.phase {
-            Phase::Active { moving: None, .. } | Phase::Booked { .. } | Phase::Paused { resuming: None, .. }
+            Phase::Active { moving: None, .. }
+            | Phase::Booked { .. }
+            | Phase::Paused { resuming: None, .. }
                 if station == self.station =>
             {
                 Err(conflict("the session is there already"))
@@ -233,7 +261,8 @@ impl Session {
                 Err(conflict("another transfer or resume of it is under way"))
             }
             Phase::Active { moving, .. } => {
-                *moving = Some(Moving { station, outlets, give_up: now.boot + START_PATIENCE_MS, cause });
+                *moving =
+                    Some(Moving { station, outlets, give_up: now.boot + START_PATIENCE_MS, cause });
                 Ok(Vec::new())
             }
             Phase::Booked { .. } | Phase::Paused { .. } => {
@@ -251,7 +280,12 @@ impl Session {
     }
 
     /// Ends it. Over at once where it never went on.
-    pub(crate) fn end(&mut self, end: &SessionEnd, cause: CommandId, now: Now) -> Progress {
+    pub(in crate::node) fn end(
+        &mut self,
+        end: &SessionEnd,
+        cause: CommandId,
+        now: Now,
+    ) -> Progress {
         let mut progress = Progress::default();
         let at_once = |powered_ms| Running {
             deadline: now.boot,
