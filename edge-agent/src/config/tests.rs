@@ -1,0 +1,315 @@
+//! Configurations, good and bad, with certificates made for the test.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use tempfile::TempDir;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../provisioning/agent.toml.example");
+
+#[test]
+fn the_shipped_example_is_a_configuration() {
+    let site = Site::new();
+    let config = site.load(&site.here(EXAMPLE)).unwrap();
+    assert_eq!(config.node.as_str(), "pi-0042");
+    assert_eq!((config.outlets.len(), config.stations.len()), (3, 1));
+    let Driver::Tasmota { url, relay, username, password } = &config.outlets[0].driver else {
+        panic!("{:?}", config.outlets[0]);
+    };
+    assert_eq!((url.as_str(), *relay, username.as_str()), ("http://192.0.2.50", 1, "admin"));
+    assert_eq!(password.as_ref().unwrap().expose(), "pass word");
+    assert!(matches!(config.outlets[1].driver, Driver::Gpio { pin: 17, active_low: true }));
+    assert_eq!((config.outlets[2].rest, config.outlets[2].button), (Rest::On, Button::Obey));
+    assert_eq!(config.hash.len(), 64);
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn the_defaults_that_the_example_shows_are_the_defaults() {
+    let site = Site::new();
+    let shown: String = EXAMPLE.lines().map(|line| format!("{}\n", uncommented(line))).collect();
+    assert_ne!(shown, EXAMPLE);
+    let unsaid = site.load(&site.here(EXAMPLE)).unwrap();
+    let mut said = site.load(&site.here(&shown)).unwrap();
+    // The test keeps its files elsewhere.
+    assert_eq!(said.tasks.scripts_dir, site.room.path().join("scripts"));
+    said.tasks.scripts_dir = "/etc/edge-agent/scripts".into();
+    said.hash.clone_from(&unsaid.hash);
+    assert_eq!(format!("{said:?}"), format!("{unsaid:?}"));
+}
+
+#[test]
+fn only_the_broker_and_the_certificates_must_be_named() {
+    let site = Site::new();
+    let config = site.load(&site.broker()).unwrap();
+    assert_eq!(config.node.as_str(), "pi-0042");
+    assert_eq!(config.data_dir, PathBuf::from("/var/lib/edge-agent"));
+    assert_eq!(config.broker.endpoints[0].to_string(), "broker.example:8883");
+    assert_eq!(config.broker.keep_alive, Duration::from_secs(30));
+    assert_eq!(config.sessions.warn_before_ms, [300_000, 60_000]);
+    assert_eq!(config.clock, ClockSource::Auto);
+    assert!(config.outlets.is_empty() && config.stations.is_empty());
+}
+
+#[test]
+fn a_mistake_is_told_by_its_line_and_its_reason() {
+    let site = Site::new();
+    // What stands behind `[broker]` and its four keys, so the first line here is line 6.
+    for (text, line, reason) in [
+        ("colour = \"red\"", 6, "unknown field `colour`"),
+        ("\n[sessoins]", 7, "unknown field `sessoins`"),
+        ("[node]\ndata-dir = \"/x\"", 7, "unknown field `data-dir`"),
+        ("[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\nwatts = 3", 9, "unknown field `watts`"),
+        ("[node]\nid = \"pi 0042\"", 7, "\"pi 0042\" is not an id"),
+        ("[node]\nid = \"pi-0043\"", 7, "common name, which is pi-0042"),
+        ("[node]\ngroups = [\"a/b\"]", 7, "\"a/b\" is not an id"),
+        ("encoding = \"xml\"", 6, "unknown variant `xml`"),
+        ("topic_root = \"edge/#\"", 6, "topic_root must"),
+        ("topic_root = \"\"", 6, "topic_root must"),
+        ("topic_root = \"$SYS/edge\"", 6, "topic_root must"),
+        ("keep_alive_ms = 999", 6, "keep_alive_ms must be 1000 to 64800000, not 999"),
+        ("keep_alive_ms = 64800001", 6, "keep_alive_ms must be 1000 to 64800000"),
+        ("keep_alive_ms = -1", 6, "invalid value: integer `-1`"),
+        ("reconnect_min_ms = 0", 6, "reconnect_min_ms must be 10 to"),
+        ("\nreconnect_min_ms = 60001", 7, "must not be above reconnect_max_ms (60000)"),
+        ("reconnect_max_ms = 499", 6, "reconnect_min_ms (500) must not be above"),
+        ("[clock]\nsource = \"gps\"", 7, "unknown variant `gps`"),
+        ("[sessions]\ngrace_ms = 600001", 7, "grace_ms must be 0 to 600000"),
+        ("[sessions]\nwarn_before_ms = [1,\n0]", 8, "warn_before_ms must be 1 to"),
+        (
+            "[sessions]\nwarn_before_ms = [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
+            7,
+            "16 warnings at most",
+        ),
+        ("[outbox]\nmax_bytes = 1048575", 7, "max_bytes must be 1048576 to"),
+        ("[tasks]\nmax_bytes = 1048575", 7, "max_bytes must be 1048576 to"),
+        ("[tasks]\nconcurrency = 0", 7, "concurrency must be 1 to 64"),
+        ("[tasks]\nconcurrency = 65", 7, "concurrency must be 1 to 64"),
+        ("[tasks]\nmax_queued = 0", 7, "max_queued must be 1 to"),
+        ("[tasks]\nscripts_dir = \"/dev/null\"", 7, "scripts_dir /dev/null is no directory"),
+        ("[local]\nlisten = \"127.0.0.1:9780\"", 7, "listen is not yet supported"),
+        ("[sessions]\ngrace_ms = \"soon\"", 7, "invalid type: string \"soon\""),
+        ("[sessions]\ngrace_ms = 1\ngrace_ms = 2", 8, "duplicate key"),
+        ("[sessions", 6, "unclosed table"),
+    ] {
+        let told = site.refused(&format!("{}{text}\n", site.broker()));
+        assert_eq!(told.0, Some(line), "{text}: {}", told.1);
+        assert!(told.1.contains(reason), "{text}: {}", told.1);
+    }
+}
+
+#[test]
+fn a_mistake_in_an_outlet_or_a_station_is_told_by_its_line_and_its_reason() {
+    let site = Site::new();
+    let outlet = "[[outlet]]\nid = \"a\"\ndriver = "; // Lines 6, 7 and 8.
+    let plug = &format!("{outlet}\"tasmota\"\nurl = \"http://192.0.2.1\"\n"); // Lines 6 to 9.
+    let pin = &format!("{outlet}\"gpio\"\npin = 4\n"); // Lines 6 to 9.
+    let both = &format!("{pin}[[outlet]]\nid = \"b\"\ndriver = \"simulated\"\n"); // Lines 6 to 12.
+    for (text, line, reason) in [
+        (format!("{outlet}\"zwave\""), 8, "unknown variant `zwave`"),
+        (format!("{outlet}\"shelly\""), 8, "driver = \"shelly\" is not yet supported"),
+        (format!("{pin}backend = \"cdev\""), 10, "backend = \"cdev\" is not yet supported"),
+        ("[[outlet]]\nid = \"a\"".into(), 6, "missing field `driver`"),
+        (format!("{outlet}\"tasmota\""), 8, "the outlet a needs url"),
+        (format!("{outlet}\"tasmota\"\nurl = \"https://plug\""), 9, "must be http://HOST"),
+        (format!("{outlet}\"tasmota\"\nurl = \"http://plug/cm\""), 9, "must be http://HOST"),
+        (format!("{plug}relay = 0"), 10, "relay must be 1 to 32"),
+        (format!("{plug}pin = 4"), 10, "pin is no key of the driver tasmota"),
+        (format!("{plug}username = \"admin\""), 10, "without a password_file"),
+        (
+            format!("{plug}password_file = \"/no/such\""),
+            10,
+            "password_file /no/such: can't be read",
+        ),
+        (format!("{plug}password_file = \"/dev/null\""), 10, "password_file /dev/null: is empty"),
+        (format!("{plug}rest = \"dim\""), 10, "unknown variant `dim`"),
+        (format!("{plug}button = \"ignore\""), 10, "unknown variant `ignore`"),
+        (format!("{outlet}\"gpio\""), 8, "the outlet a needs pin"),
+        (format!("{outlet}\"gpio\"\npin = 28"), 9, "pin must be 0 to 27"),
+        (format!("{pin}url = \"http://192.0.2.1\""), 10, "url is no key of the driver gpio"),
+        (
+            format!("{outlet}\"simulated\"\nactive_low = true"),
+            9,
+            "active_low is no key of the driver",
+        ),
+        (
+            format!("{both}[[outlet]]\nid = \"a\"\ndriver = \"simulated\""),
+            14,
+            "an outlet a already",
+        ),
+        (format!("{pin}{}", pin.replace("\"a\"", "\"c\"")), 13, "pin 4 is the outlet a's already"),
+        (format!("{both}[[station]]\nid = \"s\"\noutlets = []"), 15, "the station s has no outlet"),
+        (format!("{both}[[station]]\nid = \"s\"\noutlets = [\"a\",\n\"x\"]"), 16, "no outlet x"),
+        (
+            format!("{both}[[station]]\nid = \"s\"\noutlets = [\"a\", \"a\"]"),
+            15,
+            "in the station s already",
+        ),
+        (
+            format!("{both}{}{}", station("s", "a"), station("s", "b")),
+            17,
+            "there is a station s already",
+        ),
+        (
+            format!("{both}{}{}", station("s", "a"), station("t", "a")),
+            18,
+            "the outlet a is in the station s already",
+        ),
+        (
+            format!("{both}rest = \"on\"\n{}", station("s", "b")),
+            16,
+            "the outlet b of a station must have rest = \"off\"",
+        ),
+    ] {
+        let told = site.refused(&format!("{}{text}\n", site.broker()));
+        assert_eq!(told.0, Some(line), "{text}: {}", told.1);
+        assert!(told.1.contains(reason), "{text}: {}", told.1);
+    }
+}
+
+#[test]
+fn a_certificate_that_does_not_serve_is_told_by_the_line_that_names_it() {
+    let site = Site::new();
+    let (other, key) = (certificate(Some("pi-0042"), 2100), KeyPair::generate().unwrap());
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (file, content, line, reason) in [
+        ("ca.pem", None, 3, "can't be read"),
+        ("ca.pem", Some("hello"), 3, "holds no certificate"),
+        ("node.pem", None, 4, "can't be read"),
+        ("node.pem", Some(""), 4, "holds no certificate"),
+        ("node.pem", Some("-----BEGIN CERTIFICATE-----\n?"), 4, "is not PEM"),
+        ("node.pem", Some(broken), 4, "the certificate can't be read"),
+        ("node.pem", Some(&certificate(None, 2100).0), 4, "has no common name"),
+        ("node.pem", Some(&certificate(Some("pi 42"), 2100).0), 4, "\"pi 42\" is not an id"),
+        ("node.pem", Some(&other.0), 5, "is not the key of the certificate in"),
+        ("node.key", None, 5, "can't be read"),
+        ("node.key", Some(&other.0), 5, "holds no private key"),
+        ("node.key", Some(&key.serialize_pem()), 5, "is not the key of the certificate in"),
+    ] {
+        let spoiled = Site::new();
+        match content {
+            Some(content) => fs::write(spoiled.room.path().join(file), content).unwrap(),
+            None => fs::remove_file(spoiled.room.path().join(file)).unwrap(),
+        }
+        let told = spoiled.refused(&spoiled.broker());
+        assert_eq!(told.0, Some(line), "{file} {content:?}: {}", told.1);
+        assert!(told.1.contains(reason) && told.1.contains(file), "{content:?}: {}", told.1);
+    }
+    assert!(site.load(&site.broker()).is_ok());
+}
+
+#[test]
+fn an_expired_certificate_is_a_warning_since_the_sessions_must_still_end() {
+    let site = Site::new();
+    site.identify(certificate(Some("pi-0042"), 2020));
+    let config = site.load(&site.broker()).unwrap();
+    assert_eq!(config.certificate_expires_at_ms, 1_577_836_800_000);
+    assert!(
+        config.warnings[0].ends_with("node.pem has expired: renew it"),
+        "{:?}",
+        config.warnings
+    );
+}
+
+#[test]
+fn endpoints_are_mqtts_and_there_is_one() {
+    let site = Site::new();
+    for (endpoints, reason) in [
+        ("[]", "at least one broker"),
+        ("[\"mqtt://broker.example\"]", "must be mqtts://HOST"),
+        ("[\"mqtts://one\", \"mqtts://two:0\"]", "which must be 1 to 65535"),
+    ] {
+        let told = site.refused(&site.broker().replace("[\"mqtts://broker.example\"]", endpoints));
+        assert_eq!(told.0, Some(2));
+        assert!(told.1.contains(reason), "{}", told.1);
+    }
+}
+
+#[test]
+fn an_error_prints_as_file_line_and_reason_and_a_secret_does_not_print() {
+    let site = Site::new();
+    let config = site.room.path().join("agent.toml");
+    fs::write(&config, "[broker]\nendpoint = 1\n").unwrap();
+    let shown = load(&config).unwrap_err().to_string();
+    assert!(
+        shown.starts_with(&format!("{}:2: unknown field `endpoint`", config.display())),
+        "{shown}"
+    );
+    let missing = load(&site.room.path().join("none.toml")).unwrap_err().to_string();
+    assert!(missing.contains("none.toml: can't be read"), "{missing}");
+    assert!(!format!("{:?}", site.load(&site.here(EXAMPLE)).unwrap()).contains("pass word"));
+}
+
+#[test]
+fn a_file_without_a_broker_is_told_so() {
+    let told = Site::new().refused("[node]\nid = \"pi-0042\"\n");
+    assert_eq!(told, (Some(1), "missing field `broker`".to_owned()));
+}
+
+/// A directory with the certificates that a configuration names.
+struct Site {
+    room: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let site = Self { room: tempfile::tempdir().unwrap() };
+        fs::write(site.room.path().join("ca.pem"), certificate(Some("site CA"), 2100).0).unwrap();
+        fs::write(site.room.path().join("plug-07.password"), "pass word\n").unwrap();
+        site.identify(certificate(Some("pi-0042"), 2100));
+        site
+    }
+
+    fn identify(&self, (certificate, key): (String, String)) {
+        fs::write(self.room.path().join("node.pem"), certificate).unwrap();
+        fs::write(self.room.path().join("node.key"), key).unwrap();
+    }
+
+    /// `text` with the operator's directory moved here.
+    fn here(&self, text: &str) -> String {
+        text.replace("/etc/edge-agent", &self.room.path().display().to_string())
+    }
+
+    /// Lines 1 to 5 of a configuration.
+    fn broker(&self) -> String {
+        self.here(
+            "[broker]\nendpoints = [\"mqtts://broker.example\"]\nca_file = \"/etc/edge-agent/ca.pem\"\n\
+             cert_file = \"/etc/edge-agent/node.pem\"\nkey_file = \"/etc/edge-agent/node.key\"\n",
+        )
+    }
+
+    fn load(&self, text: &str) -> Result<Config, ConfigError> {
+        let file = self.room.path().join("agent.toml");
+        fs::write(&file, text).unwrap();
+        load(&file)
+    }
+
+    fn refused(&self, text: &str) -> (Option<usize>, String) {
+        let error = self.load(text).expect_err(text);
+        (error.line, error.reason)
+    }
+}
+
+/// A certificate that ends with the year before `expires`, and its key.
+fn certificate(common_name: Option<&str>, expires: i32) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    if let Some(name) = common_name {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
+    params.not_after = date_time_ymd(expires, 1, 1);
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+fn station(id: &str, outlet: &str) -> String {
+    format!("[[station]]\nid = \"{id}\"\noutlets = [\"{outlet}\"]\n")
+}
+
+/// `#key = value` is a default that is shown; `# words` are prose.
+fn uncommented(line: &str) -> &str {
+    line.strip_prefix('#').filter(|rest| rest.starts_with(char::is_alphabetic)).unwrap_or(line)
+}

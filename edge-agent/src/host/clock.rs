@@ -1,0 +1,196 @@
+//! The only reader of clocks: everybody else takes a [`Now`].
+//!
+//! A Raspberry Pi has no battery behind its clock, so the wall clock is a lower bound until
+//! something sets it (contract, section 6.6). It must never set or steer a clock.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::{fs, io};
+
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+use rtime_clock::adjtime::{Timex, adjtimex};
+use serde::Deserialize;
+
+use crate::node::time::{BootMs, Now};
+
+/// No wall clock is before this: when the agent was released, or built, whichever is later.
+///
+/// `SOURCE_DATE_EPOCH` (seconds) names the build's date, so that a build can be repeated bit by bit.
+pub const BUILT_AT_MS: u64 = {
+    const RELEASED_AT_MS: u64 = 1_793_491_200_000; // 2026-11-01
+    let built_at_ms = match option_env!("SOURCE_DATE_EPOCH") {
+        Some(seconds) => match u64::from_str_radix(seconds, 10) {
+            Ok(seconds) => seconds * 1000,
+            Err(_) => panic!("SOURCE_DATE_EPOCH must be seconds since the Unix epoch"),
+        },
+        None => RELEASED_AT_MS,
+    };
+    if built_at_ms > RELEASED_AT_MS { built_at_ms } else { RELEASED_AT_MS }
+};
+
+/// Made by systemd-timesyncd when it has set the clock; `/run` forgets it with the boot.
+const TIMESYNCD_FLAG: &str = "/run/systemd/timesync/synchronized";
+
+/// How often an unsynced clock is looked at again: each look is a system call or two.
+const LOOK_EVERY_MS: u64 = 1_000;
+
+/// Where the kernel's estimate of the clock's error stops growing when nobody disciplines the clock.
+///
+/// The estimate tells more than the flag STA_UNSYNC, which chronyd leaves set unless it also keeps
+/// the hardware clock; systemd-timedated judges in the same way.
+const UNDISCIPLINED_ERROR_US: i128 = 16_000_000;
+
+/// Who answers for the wall clock: `[clock] source`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockSource {
+    /// The kernel or systemd-timesyncd says when it is synced.
+    #[default]
+    Auto,
+    /// It is always right: a battery-backed clock.
+    Trusted,
+    /// It is never right.
+    Untrusted,
+}
+
+/// Reads the clocks of this machine.
+#[derive(Debug)]
+pub struct Clock {
+    sync: Mutex<Sync>,
+}
+
+impl Clock {
+    /// The clocks of this machine, the wall clock judged by `source`.
+    #[must_use]
+    pub fn new(source: ClockSource) -> Self {
+        Self { sync: Mutex::new(Sync::new(source)) }
+    }
+
+    /// What the clocks read. Once `synced`, synced for as long as this value lives.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let boot = boot_now();
+        let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner).at(boot, set_by_now);
+        Now { boot, wall_ms: read(ClockId::CLOCK_REALTIME).max(BUILT_AT_MS), synced }
+    }
+}
+
+/// The kernel's id of this boot.
+///
+/// # Errors
+/// The proc file system is not there.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
+}
+
+/// Whether the wall clock can be trusted yet, and when to ask again.
+#[derive(Debug)]
+enum Sync {
+    /// For good, or for this boot.
+    Known(bool),
+    /// Not yet; not asked again before `ask_at`.
+    Waiting { ask_at: BootMs },
+}
+
+impl Sync {
+    fn new(source: ClockSource) -> Self {
+        match source {
+            ClockSource::Auto => Self::Waiting { ask_at: BootMs(0) },
+            ClockSource::Trusted => Self::Known(true),
+            ClockSource::Untrusted => Self::Known(false),
+        }
+    }
+
+    fn at(&mut self, boot: BootMs, is_set: impl FnOnce() -> bool) -> bool {
+        match self {
+            Self::Known(synced) => *synced,
+            Self::Waiting { ask_at } if boot < *ask_at => false,
+            Self::Waiting { .. } if is_set() => {
+                *self = Self::Known(true);
+                true
+            }
+            Self::Waiting { ask_at } => {
+                *ask_at = boot + LOOK_EVERY_MS;
+                false
+            }
+        }
+    }
+}
+
+fn set_by_now() -> bool {
+    kernel_says_synced() || Path::new(TIMESYNCD_FLAG).exists()
+}
+
+/// False also where a sandbox forbids the question.
+fn kernel_says_synced() -> bool {
+    let mut timex = Timex::default();
+    adjtimex(&mut timex).is_ok() && i128::from(timex.0.maxerror) < UNDISCIPLINED_ERROR_US
+}
+
+fn boot_now() -> BootMs {
+    BootMs(read(ClockId::CLOCK_BOOTTIME))
+}
+
+/// Milliseconds; 0 for a clock set before its epoch.
+fn read(clock: ClockId) -> u64 {
+    let time: TimeSpec = clock_gettime(clock).expect("Linux has this clock");
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
+    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trusted_clock_is_synced_and_an_untrusted_one_never_is() {
+        assert!(Clock::new(ClockSource::Trusted).now().synced);
+        assert!(!Clock::new(ClockSource::Untrusted).now().synced);
+    }
+
+    #[test]
+    fn once_synced_the_clock_is_synced_until_the_reboot() {
+        let mut sync = Sync::new(ClockSource::Auto);
+        assert!(!sync.at(BootMs(0), || false));
+        assert!(sync.at(BootMs(LOOK_EVERY_MS), || true));
+        assert!(sync.at(BootMs(LOOK_EVERY_MS * 2), || false));
+    }
+
+    #[test]
+    fn an_unsynced_clock_is_looked_at_once_a_second_at_most() {
+        let mut sync = Sync::new(ClockSource::Auto);
+        let mut looks = 0;
+        for boot in (0..10_000).step_by(100).map(BootMs) {
+            sync.at(boot, || {
+                looks += 1;
+                false
+            });
+        }
+        assert_eq!(looks, 10);
+    }
+
+    #[test]
+    fn the_wall_clock_is_never_below_the_builds_date_and_boot_time_never_falls() {
+        let clock = Clock::new(ClockSource::Auto);
+        let (first, second) = (clock.now(), clock.now());
+        assert!(first.wall_ms >= BUILT_AT_MS);
+        assert!(second.boot >= first.boot && first.boot > BootMs(0));
+    }
+
+    #[test]
+    fn the_kernels_word_is_the_one_that_its_own_tools_print() {
+        // A question that the kernel answers must not fail for want of a right: it sets nothing.
+        let mut timex = Timex::default();
+        assert_eq!(timex.0.modes, 0);
+        adjtimex(&mut timex).unwrap();
+        let undisciplined = i128::from(timex.0.maxerror) >= UNDISCIPLINED_ERROR_US;
+        assert_eq!(kernel_says_synced(), !undisciplined);
+    }
+
+    #[test]
+    fn a_boot_has_an_id() {
+        assert_eq!(boot_id().unwrap().len(), 36);
+    }
+}
