@@ -9,9 +9,13 @@
 
 mod pipe;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::v5::PubAckReason;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -35,6 +39,35 @@ pub struct Endpoint {
     pub identity: Issued,
     /// The root of every topic.
     pub root: String,
+}
+
+impl Endpoint {
+    /// What TLS shows and verifies there.
+    ///
+    /// # Errors
+    /// [`ConnectError::Certificates`].
+    pub fn tls(&self) -> Result<Arc<ClientConfig>, ConnectError> {
+        let bad = |reason: String| ConnectError::Certificates { reason };
+        let certs = |pem: &str| -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+            CertificateDer::pem_slice_iter(pem.as_bytes())
+                .collect::<Result<_, _>>()
+                .map_err(|error| bad(format!("a certificate is no PEM: {error}")))
+        };
+        let mut roots = RootCertStore::empty();
+        for cert in certs(&self.ca_pem)? {
+            roots.add(cert).map_err(|error| bad(format!("the authority is unusable: {error}")))?;
+        }
+        let key = PrivateKeyDer::from_pem_slice(self.identity.key_pem.as_bytes())
+            .map_err(|error| bad(format!("the key is no PEM: {error}")))?;
+        let config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| bad(error.to_string()))?
+                .with_root_certificates(roots)
+                .with_client_auth_cert(certs(&self.identity.cert_pem)?, key)
+                .map_err(|error| bad(error.to_string()))?;
+        Ok(Arc::new(config))
+    }
 }
 
 /// A message from a node.
@@ -126,7 +159,8 @@ impl ControlPlane {
         // QoS 0 telemetry is outside the broker's limit, so it gets as much room again.
         let (arrived, inbox) = mpsc::channel(2 * usize::from(INBOX));
         let mut pipe = Pipe::new(client_id, endpoint, INBOX, arrived)?;
-        pipe.first_connection().await.map_err(|reason| ConnectError::Refused {
+        // Boxed: rumqttc's poll is some 10 KiB that every caller would carry.
+        Box::pin(pipe.first_connection()).await.map_err(|reason| ConnectError::Refused {
             host: endpoint.host.clone(),
             port: endpoint.port,
             reason,

@@ -40,7 +40,7 @@ pub(crate) struct Sign {
     #[command(flatten)]
     subject: Subject,
     /// Sign the key in this certificate request (PEM) of the node, so that the key stays there.
-    #[arg(long, value_name = "FILE", requires = "node")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["broker", "control_plane"])]
     csr: Option<PathBuf>,
     /// Where to write the certificate and its key; made if need be.
     #[arg(long, default_value = ".")]

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error as _;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
@@ -17,9 +16,6 @@ use rumqttc::v5::mqttbytes::v5::{
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -81,6 +77,9 @@ pub(super) struct Pipe {
     arrived: mpsc::Sender<Arrived>,
     /// Counts connections.
     connection: u64,
+    /// The inbox had no room for a message. The broker holds it, and brings it again after a
+    /// reconnect.
+    starved: bool,
 }
 
 /// Every command that the broker has not acknowledged, in order.
@@ -165,7 +164,7 @@ impl Pipe {
     ) -> Result<Self, ConnectError> {
         let mut options = MqttOptions::new(client_id, &endpoint.host, endpoint.port);
         options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls(endpoint)?)))
+            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(endpoint.tls()?)))
             .set_keep_alive(KEEP_ALIVE)
             .set_clean_start(false)
             .set_session_expiry_interval(Some(SESSION_EXPIRY_S))
@@ -191,7 +190,15 @@ impl Pipe {
             ("telemetry", QoS::AtMostOnce),
         ];
         let filters = filters.map(leaf).to_vec();
-        Ok(Self { client, events, filters, desk: Desk::default(), arrived, connection: 0 })
+        Ok(Self {
+            client,
+            events,
+            filters,
+            desk: Desk::default(),
+            arrived,
+            connection: 0,
+            starved: false,
+        })
     }
 
     /// Connects once and waits until the subscription is confirmed.
@@ -254,6 +261,9 @@ impl Pipe {
                 }
                 Err(_) => self.disconnected(),
             }
+            if self.starved && self.arrived.capacity() > self.arrived.max_capacity() / 2 {
+                self.disconnected();
+            }
         }
     }
 
@@ -265,10 +275,11 @@ impl Pipe {
             }
             Event::Incoming(Packet::PubAck(ack)) => self.desk.acknowledged(&ack),
             Event::Incoming(Packet::Publish(publish)) => {
-                // Full only by telemetry, which nobody awaits: QoS 1 is bounded by the broker.
+                let wanted = publish.qos == QoS::AtLeastOnce;
                 let arrived = Arrived { publish, connection: self.connection };
                 if self.arrived.try_send(arrived).is_err() {
                     tracing::debug!("the inbox is full: a message is left out");
+                    self.starved |= wanted;
                 }
             }
             Event::Outgoing(Outgoing::Publish(packet)) => self.desk.sent(packet),
@@ -283,6 +294,7 @@ impl Pipe {
     }
 
     fn disconnected(&mut self) {
+        self.starved = false;
         self.events.clean();
         self.events.pending.clear();
         self.events.state.collision = None;
@@ -307,29 +319,6 @@ fn take(order: Order, desk: &mut Desk, client: &AsyncClient, connection: u64) {
             }
         }
     }
-}
-
-fn tls(endpoint: &Endpoint) -> Result<Arc<ClientConfig>, ConnectError> {
-    let bad = |reason: String| ConnectError::Certificates { reason };
-    let certs = |pem: &str| -> Result<Vec<CertificateDer<'static>>, ConnectError> {
-        CertificateDer::pem_slice_iter(pem.as_bytes())
-            .collect::<Result<_, _>>()
-            .map_err(|error| bad(format!("a certificate is no PEM: {error}")))
-    };
-    let mut roots = RootCertStore::empty();
-    for cert in certs(&endpoint.ca_pem)? {
-        roots.add(cert).map_err(|error| bad(format!("the authority is unusable: {error}")))?;
-    }
-    let key = PrivateKeyDer::from_pem_slice(endpoint.identity.key_pem.as_bytes())
-        .map_err(|error| bad(format!("the key is no PEM: {error}")))?;
-    let config =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| bad(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(certs(&endpoint.identity.cert_pem)?, key)
-            .map_err(|error| bad(error.to_string()))?;
-    Ok(Arc::new(config))
 }
 
 /// An error and its causes, joined.

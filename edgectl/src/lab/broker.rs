@@ -157,6 +157,12 @@ impl Broker {
         format!("mqtts://localhost:{}", self.port)
     }
 
+    /// Where its configuration, certificates, log and stored sessions are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// What it logged since the folder was made.
     #[must_use]
     pub fn log(&self) -> String {
@@ -318,7 +324,7 @@ fn config(folder: &Path, port: u16, options: &BrokerOptions) -> String {
     let max_queued = options.max_queued;
     format!(
         "{user}per_listener_settings false
-log_dest stdout
+log_dest stderr
 log_type all
 connection_messages true
 persistence true
