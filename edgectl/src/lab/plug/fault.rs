@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Fault {
     /// Connections are reset as soon as they are made.
     Unreachable,
+    /// Takes connections, does nothing and never answers, until the other side gives up.
+    Silent,
     /// Obeys at once and answers this late; meanwhile nobody else is served.
     Stall(Duration),
     /// Obeys, and resets the connection in the middle of the answer's body.

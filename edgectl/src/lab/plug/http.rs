@@ -24,8 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 enum Answer {
     /// Status line's code, content type, body.
     Page(u16, &'static str, String),
-    /// Nothing at all.
+    /// Nothing at all, and the end of the connection.
     Nothing,
+    /// Nothing at all, for as long as the other side waits.
+    Silence,
 }
 
 /// How it leaves.
@@ -93,6 +95,7 @@ impl Inside {
                 whole(Answer::Nothing)
             }
             Some(Fault::EmptyReply | Fault::Unreachable) => whole(Answer::Nothing),
+            Some(Fault::Silent) => whole(Answer::Silence),
             Some(Fault::Html) => whole(page()),
             Some(Fault::Refuses(body)) => whole(json(200, body)),
             Some(Fault::WrongPassword) => whole(self.wrong_password()),
@@ -147,7 +150,11 @@ fn page() -> Answer {
 }
 
 async fn send(stream: &mut TcpStream, answer: &Answer, manner: Manner) -> std::io::Result<()> {
-    let Answer::Page(status, kind, body) = answer else { return Ok(()) };
+    let (status, kind, body) = match answer {
+        Answer::Page(status, kind, body) => (status, kind, body),
+        Answer::Nothing => return Ok(()),
+        Answer::Silence => return stream.read(&mut [0; 64]).await.map(|_| ()),
+    };
     let reason = if *status == 200 { "OK" } else { "Unauthorized" };
     let head = format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nServer: Tasmota\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
