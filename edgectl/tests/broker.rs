@@ -1,6 +1,7 @@
 //! The lab's broker and the control plane's connection, as section 2 of the contract wants
 //! them: who gets in, who may what, and what a restart keeps.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use edge_protocol::id::{GroupId, NodeId};
@@ -12,6 +13,10 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use rumqttc::{TlsConfiguration, Transport};
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::time::timeout;
 
 /// Far above what a loaded machine needs.
@@ -73,8 +78,16 @@ struct Node {
 
 impl Node {
     async fn connect(endpoint: &Endpoint, client_id: &str) -> Result<Self, String> {
+        Self::connect_with(endpoint.tls().expect("usable certificates"), endpoint, client_id).await
+    }
+
+    async fn connect_with(
+        tls: Arc<ClientConfig>,
+        endpoint: &Endpoint,
+        client_id: &str,
+    ) -> Result<Self, String> {
         let mut options = MqttOptions::new(client_id, &endpoint.host, endpoint.port);
-        let tls = TlsConfiguration::Rustls(endpoint.tls().expect("usable certificates"));
+        let tls = TlsConfiguration::Rustls(tls);
         options
             .set_transport(Transport::tls_with_config(tls))
             .set_clean_start(false)
@@ -143,6 +156,17 @@ async fn only_a_valid_certificate_of_the_sites_authority_gets_in() {
     let expired = site.authority.issue_node_with(&node("a"), past).unwrap();
     let refused = Node::connect(&site.endpoint(expired), "a").await.err().unwrap();
     assert!(refused.contains("CertificateExpired"), "{refused}");
+
+    let endpoint = site.control_endpoint();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(endpoint.ca_pem.as_bytes()).unwrap()).unwrap();
+    let bare = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let refused = Node::connect_with(Arc::new(bare), &endpoint, "a").await.err().unwrap();
+    assert!(refused.contains("CertificateRequired"), "{refused}");
 
     let brokers = site.authority.issue_broker(&["localhost"]).unwrap();
     let refused = Node::connect(&site.endpoint(brokers), "localhost").await;
