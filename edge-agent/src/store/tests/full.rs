@@ -1,0 +1,125 @@
+//! A disk that fills up, really: on a filesystem of its own, where this process may mount one.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
+
+use super::*;
+
+/// A small tmpfs, unmounted at the end.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
+            .arg(dir.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(dir))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Fills the filesystem to the last page.
+fn fill(dir: &Path) {
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(dir.join("fill")).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+}
+
+#[test]
+fn a_full_disk_gives_up_the_reserve_then_waits_and_goes_on_when_there_is_room() {
+    let Some(small) = Small::mount() else {
+        let mut err = io::stderr();
+        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
+        return;
+    };
+    let dir = small.0.path().join("data");
+    let clock = Arc::new(AtomicU64::new(0));
+    let boot_ms = {
+        let clock = clock.clone();
+        Arc::new(move || clock.fetch_add(500, Ordering::Relaxed))
+    };
+    let mut store =
+        open(&dir, Options { reserve_bytes: 1 << 20, min_free_bytes: 1 << 20, boot_ms }).unwrap();
+    store.journal.submit(numbered(1));
+    store.await_stored(1);
+    assert!(dir.join("reserve").exists());
+
+    fill(small.0.path());
+    let (mut low, mut troubles, mut stored) = (false, 0, 1);
+    let mut number = 1;
+    // Ten kilobytes a batch: the reserve is needed, and then is not enough.
+    while troubles < 2 {
+        number += 1;
+        let writes = vec![put(&event_key(number), &[7; 10_000])];
+        store.journal.submit(Batch { number, writes, last_seq: number });
+        loop {
+            match store.next() {
+                Completion::Trouble { full, .. } => {
+                    assert!(full);
+                    troubles += 1;
+                    if troubles == 2 {
+                        break;
+                    }
+                }
+                Completion::Stored { through } => {
+                    stored = through;
+                    break;
+                }
+                Completion::Space(level) => {
+                    assert_eq!(level, SpaceLevel::Low);
+                    low = true
+                }
+                other @ Completion::Loaded { .. } => panic!("{other:?}"),
+            }
+        }
+        assert!(number < 1_000, "the disk never filled up");
+    }
+    assert!(low && !dir.join("reserve").exists());
+    assert!(stored > 10, "only {stored} batches fit the reserve");
+
+    fs::remove_file(small.0.path().join("fill")).unwrap();
+    store.await_stored(number);
+    loop {
+        number += 1;
+        store.journal.submit(numbered(number));
+        match store.next() {
+            Completion::Space(SpaceLevel::Ok) => break,
+            Completion::Stored { .. } => {}
+            other @ (Completion::Space(_)
+            | Completion::Trouble { .. }
+            | Completion::Loaded { .. }) => {
+                panic!("{other:?}")
+            }
+        }
+    }
+    store.journal.close();
+    let store = opened(&dir);
+    assert_eq!((numbers(&store), &store.lost), ((1..=number).collect(), &None));
+}
+
+#[test]
+fn a_start_on_a_full_disk_keeps_the_store() {
+    let Some(small) = Small::mount() else {
+        let mut err = io::stderr();
+        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
+        return;
+    };
+    let dir = small.0.path().join("data");
+    opened(&dir).store((1..=3).map(numbered));
+    fill(small.0.path());
+    match open(&dir, options()) {
+        Ok(store) => assert_eq!((numbers(&store), &store.lost), (vec![1, 2, 3], &None)),
+        Err(error) => assert!(matches!(error, OpenError::System { .. }), "{error}"),
+    }
+    fs::remove_file(small.0.path().join("fill")).unwrap();
+    let store = opened(&dir);
+    assert_eq!((numbers(&store), &store.lost), (vec![1, 2, 3], &None));
+}

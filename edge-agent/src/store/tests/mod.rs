@@ -1,0 +1,78 @@
+//! The store from its door, on real files.
+
+mod damage;
+mod full;
+mod journal;
+mod killed;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+
+fn options() -> Options {
+    Options { reserve_bytes: 0, min_free_bytes: 0, boot_ms: Arc::new(|| 0) }
+}
+
+fn opened(dir: &Path) -> Opened {
+    open(dir, options()).unwrap()
+}
+
+fn put(key: &[u8], value: &[u8]) -> Write {
+    Write::Put { key: key.to_vec(), value: value.to_vec() }
+}
+
+/// The batch of number `n`: event `n` and a row that must agree with it.
+fn numbered(n: u64) -> Batch {
+    let event = put(&event_key(n), format!("event {n}").as_bytes());
+    Batch { number: n, writes: vec![event, put(b"task/t", &n.to_be_bytes())], last_seq: n }
+}
+
+fn numbers(opened: &Opened) -> Vec<u64> {
+    opened.events.iter().map(|event| event.0).collect()
+}
+
+impl Opened {
+    fn next(&mut self) -> Completion {
+        self.completions.blocking_recv().expect("the store is at work")
+    }
+
+    fn await_stored(&mut self, number: u64) {
+        loop {
+            match self.next() {
+                Completion::Stored { through } if through >= number => return,
+                Completion::Stored { .. } | Completion::Space(_) => {}
+                other @ (Completion::Loaded { .. } | Completion::Trouble { .. }) => {
+                    panic!("{other:?}")
+                }
+            }
+        }
+    }
+
+    fn row(&self, key: &[u8]) -> Option<&[u8]> {
+        self.rows.iter().find(|row| row.key == key).map(|row| &row.value[..])
+    }
+
+    /// Stores these batches and closes.
+    fn store(mut self, batches: impl IntoIterator<Item = Batch>) {
+        for batch in batches {
+            let number = batch.number;
+            self.journal.submit(batch);
+            self.await_stored(number);
+        }
+        self.journal.close();
+    }
+}
+
+/// A copy as a backup or a card image would make it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
