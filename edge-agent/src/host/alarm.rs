@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
-use nix::libc::time_t;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::io::unix::AsyncFd;
@@ -69,10 +68,12 @@ impl Alarm {
 }
 
 /// Zero would disarm the timer, so the first instant of the boot is its first nanosecond.
+const FIRST: Duration = Duration::from_nanos(1);
+/// 68 years: what 32 bits of a small machine count.
+const LAST: Duration = Duration::from_secs(0x7fff_ffff);
+
 fn time_spec(at: BootMs) -> TimeSpec {
-    let time = Duration::from_millis(at.0).max(Duration::from_nanos(1));
-    let seconds = time_t::try_from(time.as_secs()).unwrap_or(time_t::MAX);
-    TimeSpec::new(seconds, time.subsec_nanos().into())
+    TimeSpec::from_duration(Duration::from_millis(at.0).clamp(FIRST, LAST))
 }
 
 /// Lends tokio the descriptor.
