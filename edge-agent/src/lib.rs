@@ -2,11 +2,22 @@
 //! plane's queued tasks without losing or doubling one.
 //!
 //! [`node`] decides: a state machine without I/O. The other rooms act: each is the one door to
-//! a part of the world. `agent` is the loop between them.
+//! a part of the world. [`agent`] is the loop between them.
 
+pub mod agent;
 pub mod config;
+mod drivers;
 pub mod host;
 pub mod link;
+pub mod local;
 pub mod node;
 pub mod runners;
+pub mod status;
 pub mod store;
+
+/// An error and all that led to it, joined by `: `.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -9,8 +9,8 @@ use edge_protocol::id::{GroupId, NodeId, OutletId, StationId};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Button, Rest};
 use crate::host::clock::ClockSource;
+use crate::node::settings::{Button, Rest};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,7 @@
 //! told by file, line and reason. It must never print a secret, and never reach the network.
 
 mod check;
+mod driver;
 mod endpoint;
 mod file;
 mod identity;
@@ -18,10 +19,11 @@ use std::time::Duration;
 
 use edge_protocol::codec::Encoding;
 use edge_protocol::id::{GroupId, NodeId, OutletId, StationId};
-use serde::Deserialize;
 
 use crate::host::clock::{Clock, ClockSource};
+use crate::node::settings::{Button, Rest};
 
+pub use driver::Driver;
 pub use endpoint::Endpoint;
 
 /// Where the configuration is unless the command line names another place.
@@ -141,55 +143,6 @@ pub struct OutletConfig {
     pub button: Button,
 }
 
-/// What switches an outlet.
-#[derive(Debug, Clone)]
-pub enum Driver {
-    /// A plug with Tasmota's firmware.
-    Tasmota {
-        /// `http://HOST` or `http://HOST:PORT`, nothing behind it.
-        url: String,
-        /// Which of its relays, from 1.
-        relay: u8,
-        /// Tasmota's own user name; matters with a password only.
-        username: String,
-        /// Its web password, where it has one.
-        password: Option<Secret>,
-    },
-    /// A relay on a pin of this Raspberry Pi.
-    Gpio {
-        /// The BCM number, 0 to 27.
-        pin: u8,
-        /// Whether the relay closes while the pin is low.
-        active_low: bool,
-    },
-    /// No hardware: for trying things out.
-    Simulated,
-}
-
-/// What an outlet is when no live session and no hold covers it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rest {
-    /// Off, as every outlet of a station.
-    #[default]
-    Off,
-    /// On: a modem, a camera.
-    On,
-    /// As it was left.
-    Keep,
-}
-
-/// What pressing an outlet's own button to off means within a session.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Button {
-    /// It stays off, and the time runs.
-    #[default]
-    Obey,
-    /// It is set back on.
-    Undo,
-}
-
 /// What a customer uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StationConfig {
@@ -197,24 +150,6 @@ pub struct StationConfig {
     pub id: StationId,
     /// At least one, each configured, in no other station; on in this order, off in reverse.
     pub outlets: Vec<OutletId>,
-}
-
-/// A text that can't be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// For the one place that sends it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// A configuration that can't be run. Prints as `FILE:LINE: reason`.

@@ -1,15 +1,16 @@
 //! The outlets and stations of a configuration, checked against each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::PathBuf;
 
 use edge_protocol::id::OutletId;
 use toml::Spanned;
 
+use super::driver::{self, Driver};
 use super::endpoint::Endpoint;
 use super::file::{self, Backend, DriverName};
-use super::{Driver, Flaw, OutletConfig, Rest, Secret, StationConfig};
+use super::{Flaw, OutletConfig, StationConfig};
+use crate::node::settings::Rest;
 
 /// The pins of the Raspberry Pi's header, by BCM number.
 const LAST_PIN: u64 = 27;
@@ -101,8 +102,8 @@ fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
     Endpoint::parse(url.get_ref(), "http", 80)
         .map_err(|reason| Flaw::at(url, format!("url {reason}")))?;
     let relay = number(outlet.relay.as_ref(), "relay", 1, LAST_RELAY)?.unwrap_or(1);
-    let password = outlet.password_file.as_ref().map(password).transpose()?;
-    if let (Some(username), None) = (&outlet.username, &password) {
+    let password_file = outlet.password_file.as_ref().map(password_file).transpose()?;
+    if let (Some(username), None) = (&outlet.username, &password_file) {
         return Err(Flaw::at(username, "username means nothing without a password_file"));
     }
     let username = outlet.username.as_ref().map_or(TASMOTA_USERNAME, |name| name.get_ref());
@@ -110,7 +111,7 @@ fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
         url: url.get_ref().trim_end_matches('/').to_owned(),
         relay,
         username: username.to_owned(),
-        password,
+        password_file,
     })
 }
 
@@ -129,14 +130,11 @@ fn gpio(outlet: &file::Outlet) -> Result<Driver, Flaw> {
     Ok(Driver::Gpio { pin, active_low })
 }
 
-fn password(file: &Spanned<PathBuf>) -> Result<Secret, Flaw> {
-    let wrong = |reason: &str| {
-        Flaw::at(file, format!("password_file {}: {reason}", file.get_ref().display()))
-    };
-    let text = fs::read_to_string(file.get_ref())
-        .map_err(|error| wrong(&format!("can't be read: {error}")))?;
-    let password = text.trim_end_matches(['\r', '\n']);
-    if password.is_empty() { Err(wrong("is empty")) } else { Ok(Secret(password.to_owned())) }
+fn password_file(file: &Spanned<PathBuf>) -> Result<PathBuf, Flaw> {
+    let path = file.get_ref();
+    let wrong = |reason| Flaw::at(file, format!("password_file {}: {reason}", path.display()));
+    driver::password(path).map_err(wrong)?;
+    Ok(path.clone())
 }
 
 fn number(

@@ -16,11 +16,11 @@ fn the_shipped_example_is_a_configuration() {
     let config = site.load(&site.here(EXAMPLE)).unwrap();
     assert_eq!(config.node.as_str(), "pi-0042");
     assert_eq!((config.outlets.len(), config.stations.len()), (3, 1));
-    let Driver::Tasmota { url, relay, username, password } = &config.outlets[0].driver else {
+    let Driver::Tasmota { url, relay, username, password_file } = &config.outlets[0].driver else {
         panic!("{:?}", config.outlets[0]);
     };
     assert_eq!((url.as_str(), *relay, username.as_str()), ("http://192.0.2.50", 1, "admin"));
-    assert_eq!(password.as_ref().unwrap().expose(), "pass word");
+    assert_eq!(fs::read_to_string(password_file.as_ref().unwrap()).unwrap(), "pass word\n");
     assert!(matches!(config.outlets[1].driver, Driver::Gpio { pin: 17, active_low: true }));
     assert_eq!((config.outlets[2].rest, config.outlets[2].button), (Rest::On, Button::Obey));
     assert_eq!(config.hash.len(), 64);

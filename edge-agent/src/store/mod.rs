@@ -38,6 +38,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+/// One change of one row: a key of at most 180 bytes, a value of at most 16 MiB.
+pub use crate::node::record::Write;
 pub use space::SpaceLevel;
 
 /// What the store needs to know about its surroundings.
@@ -92,23 +94,6 @@ pub struct Batch {
     /// The highest event seq there ever was, this batch's events included. From it a later start
     /// sees that it lost events, even acknowledged and deleted ones.
     pub last_seq: u64,
-}
-
-/// One change of one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
-    /// Sets a row.
-    Put {
-        /// At most 180 bytes.
-        key: Vec<u8>,
-        /// At most 16 MiB.
-        value: Vec<u8>,
-    },
-    /// Removes a row, if it is there.
-    Delete {
-        /// At most 180 bytes.
-        key: Vec<u8>,
-    },
 }
 
 /// What the store has to say.

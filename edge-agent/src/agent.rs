@@ -1,0 +1,391 @@
+//! The loop: takes what happened to the node, and does what the node decided.
+//!
+//! The order never changes: orders to outlets at once, the writes to the store, and everything
+//! else once those are on disk. The loop never waits for the disk, nor for anything but news.
+
+mod start;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_protocol::codec::{Received, Refusal, Unreadable, decode_command, encode};
+use edge_protocol::command::{Command, Request, Work};
+use edge_protocol::event::{Clock as ClockTrust, Code};
+use edge_protocol::id::{OutletId, TaskId};
+use edge_protocol::presence::OfflineReason;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub use self::start::{StartError, run};
+use crate::config::Config;
+use crate::drivers::Numbered;
+use crate::host::alarm::Alarm;
+use crate::host::clock::Clock;
+use crate::host::figures;
+use crate::host::systemd::Progress;
+use crate::link::{self, Link};
+use crate::local::{Question, Report};
+use crate::node::settings::Settings;
+use crate::node::time::BootMs;
+use crate::node::{Act, Disk, Effects, Input, Node, ScriptOutcome};
+use crate::runners::script::{self, Outcome, ScriptRun};
+use crate::store::{Batch, Completion, Journal, SpaceLevel};
+
+/// Batches that wait for the disk, before the loop lets commands wait at the broker.
+const MAX_UNSTORED: usize = 64;
+/// Inputs that one batch takes in: enough for group commit, few enough for a timer to be on time.
+const MAX_INPUTS: usize = 256;
+/// How often host figures are published.
+const TELEMETRY_MS: u64 = 60_000;
+/// An orderly stop leaves what is not on disk by then to recovery.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What waits for a batch to be stored.
+struct Unstored {
+    number: u64,
+    /// The connection that was up when the node decided: a publish belongs to it.
+    connection: u64,
+    acts: Vec<Act>,
+}
+
+/// Where news comes from.
+struct Doors {
+    link: UnboundedReceiver<link::News>,
+    completions: UnboundedReceiver<Completion>,
+    /// Drivers and scripts.
+    inbox: UnboundedReceiver<Input>,
+    questions: Receiver<Question>,
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// This part is gone, and only a new process can help.
+    Lost(&'static str),
+}
+
+/// The loop's own state: everything that is not a decision.
+struct Agent {
+    config: Config,
+    settings: Settings,
+    clock: Arc<Clock>,
+    alarm: Alarm,
+    node: Node,
+    journal: Journal,
+    link: Link,
+    drivers: BTreeMap<OutletId, UnboundedSender<Numbered>>,
+    scripts: JoinSet<()>,
+    stops: BTreeMap<TaskId, oneshot::Sender<()>>,
+    inbox: UnboundedSender<Input>,
+    unstored: VecDeque<Unstored>,
+    next_batch: u64,
+    connection: u64,
+    offline_because: Option<String>,
+    tokens: BTreeMap<u64, link::Token>,
+    next_token: u64,
+    disk: DiskHealth,
+    telemetry_at: BootMs,
+    progress: Progress,
+    link_progress: (Progress, u64),
+    /// How often the loop must show that it lives, where somebody watches.
+    pulse: Option<Duration>,
+}
+
+#[derive(Default)]
+struct DiskHealth {
+    low: bool,
+    failing: bool,
+}
+
+impl DiskHealth {
+    fn input(&self) -> Input {
+        Input::Disk(match (self.failing, self.low) {
+            (true, _) => Disk::Failing,
+            (false, true) => Disk::Low,
+            (false, false) => Disk::Ok,
+        })
+    }
+}
+
+impl Agent {
+    /// Takes in and acts until `stop` resolves or a part is lost.
+    async fn turn(&mut self, doors: &mut Doors, stop: impl Future<Output = ()>) -> Ended {
+        tokio::pin!(stop);
+        loop {
+            self.settle();
+            let roomy = self.unstored.len() < MAX_UNSTORED;
+            let ended = tokio::select! {
+                biased;
+                () = self.alarm.rings() => None,
+                input = doors.inbox.recv() => self.heard(input),
+                completion = doors.completions.recv() => self.completed(completion),
+                news = doors.link.recv(), if roomy => self.linked(news),
+                question = doors.questions.recv() => self.asked(question),
+                () = &mut stop => Some(Ended::Stopped),
+            };
+            if let Some(ended) = ended {
+                return ended;
+            }
+            self.drain(doors);
+        }
+    }
+
+    /// Takes in whatever else is waiting, so that one flush serves it all.
+    fn drain(&mut self, doors: &mut Doors) {
+        for _ in 0..MAX_INPUTS {
+            if let Ok(input) = doors.inbox.try_recv() {
+                self.heard(Some(input));
+            } else if let Ok(completion) = doors.completions.try_recv() {
+                self.completed(Some(completion));
+            } else if self.unstored.len() < MAX_UNSTORED
+                && let Ok(news) = doors.link.try_recv()
+            {
+                self.linked(Some(news));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.node.step(self.clock.now(), input);
+    }
+
+    /// Lets the node decide, acts, and sets the alarm.
+    fn settle(&mut self) {
+        let now = self.clock.now();
+        let effects = self.node.settle(now);
+        self.perform(effects);
+        if self.offline_because.is_none() && now.boot >= self.telemetry_at {
+            self.telemetry_at = now.boot + TELEMETRY_MS;
+            self.telemetry();
+        }
+        self.progress.beat();
+        let beats = self.link.progress();
+        if beats != std::mem::replace(&mut self.link_progress.1, beats) {
+            self.link_progress.0.beat();
+        }
+        let pulse = self.pulse.map(|pulse| now.boot + millis(pulse));
+        let telemetry = Some(self.telemetry_at).filter(|_| self.offline_because.is_none());
+        self.alarm.set([self.node.wake_at(), pulse, telemetry].into_iter().flatten().min());
+    }
+
+    fn perform(&mut self, effects: Effects) {
+        for (outlet, number, order) in effects.orders {
+            if let Some(driver) = self.drivers.get(&outlet) {
+                let _ = driver.send((number, order));
+            }
+        }
+        let connection = self.connection;
+        if !effects.writes.is_empty() {
+            let number = self.next_batch;
+            self.next_batch += 1;
+            let batch = Batch { number, writes: effects.writes, last_seq: effects.last_seq };
+            self.journal.submit(batch);
+            self.unstored.push_back(Unstored { number, connection, acts: effects.acts });
+        } else if let Some(last) = self.unstored.back() {
+            let number = last.number;
+            self.unstored.push_back(Unstored { number, connection, acts: effects.acts });
+        } else {
+            effects.acts.into_iter().for_each(|act| self.act(act, connection));
+        }
+    }
+
+    fn act(&mut self, act: Act, connection: u64) {
+        match act {
+            Act::Acknowledge(token) => {
+                if let Some(token) = self.tokens.remove(&token) {
+                    self.link.order(link::Order::Acknowledge(token));
+                }
+            }
+            Act::Publish { seq, payload } => {
+                self.link.order(link::Order::Publish { connection, seq, payload });
+            }
+            Act::Load { seqs, max_bytes } => self.journal.load(seqs, max_bytes),
+            Act::Status(payload) => self.link.order(link::Order::Status(payload)),
+            Act::State(payload) => self.link.order(link::Order::State(payload)),
+            Act::Telemetry => self.telemetry(),
+            Act::Run { task, attempt, script, timeout_ms } => {
+                let run = ScriptRun {
+                    task: task.to_string(),
+                    attempt,
+                    name: script.name,
+                    args: script.args,
+                    timeout: Duration::from_millis(timeout_ms),
+                };
+                self.run_script(task, run);
+            }
+            Act::Kill { task } => {
+                if let Some(stop) = self.stops.remove(&task) {
+                    let _ = stop.send(());
+                }
+            }
+        }
+    }
+
+    fn run_script(&mut self, task: TaskId, run: ScriptRun) {
+        let (stop, stopped) = oneshot::channel();
+        self.stops.insert(task.clone(), stop);
+        let inbox = self.inbox.clone();
+        let scripts_dir = self.config.tasks.scripts_dir.clone();
+        let attempt = run.attempt;
+        while self.scripts.try_join_next().is_some() {}
+        self.scripts.spawn(async move {
+            let outcome = match script::run(&scripts_dir, run, stopped).await {
+                Outcome::Succeeded { result } => ScriptOutcome::Succeeded(result),
+                Outcome::Failed { error, for_good } => ScriptOutcome::Failed { error, for_good },
+                Outcome::Stopped => ScriptOutcome::Stopped,
+            };
+            let _ = inbox.send(Input::Script { task, attempt, outcome });
+        });
+    }
+
+    fn telemetry(&self) {
+        let figures = figures::telemetry(self.clock.now(), &self.config.data_dir);
+        let payload = encode(self.settings.encoding, &figures);
+        self.link.order(link::Order::Telemetry(payload));
+    }
+
+    /// A driver or a script has something to say.
+    fn heard(&mut self, input: Option<Input>) -> Option<Ended> {
+        let input = input.expect("the loop holds a sender of its own");
+        if let Input::Script { task, .. } = &input {
+            self.stops.remove(task);
+        }
+        self.step(input);
+        None
+    }
+
+    fn completed(&mut self, completion: Option<Completion>) -> Option<Ended> {
+        match completion {
+            Some(Completion::Stored { through }) => {
+                while self.unstored.front().is_some_and(|first| first.number <= through) {
+                    let stored = self.unstored.pop_front().expect("it was just seen");
+                    stored.acts.into_iter().for_each(|act| self.act(act, stored.connection));
+                }
+                if std::mem::take(&mut self.disk.failing) {
+                    self.step(self.disk.input());
+                }
+            }
+            Some(Completion::Loaded { from, through, rows }) => {
+                self.step(Input::Loaded { from, through, rows });
+            }
+            Some(Completion::Trouble { error, full }) => {
+                tracing::error!(error, full, "the store can't write; it goes on trying");
+                self.disk.failing = true;
+                self.step(self.disk.input());
+            }
+            Some(Completion::Space(level)) => {
+                self.disk.low = level == SpaceLevel::Low;
+                self.step(self.disk.input());
+            }
+            None => return Some(Ended::Lost("store")),
+        }
+        None
+    }
+
+    fn linked(&mut self, news: Option<link::News>) -> Option<Ended> {
+        match news {
+            Some(link::News::Up { connection, session_present }) => {
+                tracing::info!(session_present, "the broker is reached");
+                self.connection = connection;
+                self.offline_because = None;
+                self.step(Input::Up { session_present });
+            }
+            Some(link::News::Down { reason, session_taken_over }) => {
+                if session_taken_over {
+                    tracing::error!(reason, "another agent uses this node's identity");
+                } else if self.offline_because.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "the broker is not reached");
+                }
+                self.offline_because = Some(reason);
+                self.tokens.clear();
+                self.step(Input::Down);
+            }
+            Some(link::News::Command { token, payload, retained }) => {
+                let number = self.next_token;
+                self.next_token += 1;
+                self.tokens.insert(number, token);
+                let received = self.read(&payload);
+                self.step(Input::Command { token: number, received, retained });
+            }
+            Some(link::News::Delivered { seq }) => self.step(Input::Delivered { seq }),
+            Some(link::News::Refused { seq, code }) => {
+                tracing::warn!(seq, code, "the broker refused an event");
+                self.step(Input::Refused { seq, code });
+            }
+            None => return Some(Ended::Lost("link")),
+        }
+        None
+    }
+
+    /// Reads a command; a script that is not there is as wrong as a field out of range.
+    fn read(&self, payload: &[u8]) -> Result<Received, Unreadable> {
+        let mut received = decode_command(payload)?;
+        if let Ok(Command { request: Request::TaskSubmit(submit), .. }) = &received.command
+            && let Work::Script(script) = &submit.work
+            && !script::exists(&self.config.tasks.scripts_dir, &script.name)
+        {
+            let folder = self.config.tasks.scripts_dir.display();
+            let message = format!("body.payload.name: {folder} has no executable {}", script.name);
+            received.command = Err(Refusal { code: Code::Invalid, message });
+        }
+        Ok(received)
+    }
+
+    fn asked(&mut self, question: Option<Question>) -> Option<Ended> {
+        let Some(question) = question else { return Some(Ended::Lost("control socket")) };
+        let clock = if self.clock.now().synced { ClockTrust::Synced } else { ClockTrust::Unsynced };
+        let report = Report {
+            version: self.settings.version.clone(),
+            store: self.settings.store.clone(),
+            clock,
+            online: self.offline_because.is_none(),
+            offline_because: self.offline_because.clone(),
+            certificate_expires_at_ms: self.settings.certificate_expires_at_ms,
+            state: self.node.state(),
+        };
+        let _ = question.send(report);
+        None
+    }
+
+    /// Stops in order: attempts are ended and don't count, everything is on disk, the broker knows.
+    async fn stop(mut self, mut doors: Doors) {
+        self.step(Input::Stop);
+        self.settle();
+        let stored = async {
+            while !self.unstored.is_empty() {
+                let completion = doors.completions.recv().await;
+                if self.completed(completion).is_some() {
+                    break;
+                }
+            }
+        };
+        if timeout(STOP_PATIENCE, stored).await.is_err() {
+            tracing::error!(
+                "the disk takes too long; what is not stored is left to the next start"
+            );
+        }
+        self.stops.clear();
+        let scripts = async { while self.scripts.join_next().await.is_some() {} };
+        if timeout(STOP_PATIENCE, scripts).await.is_err() {
+            tracing::warn!("a script did not end in time");
+        }
+        let status = Node::offline(&self.settings, OfflineReason::Shutdown);
+        self.link.shutdown(status).await;
+        let journal = self.journal;
+        let closed = tokio::task::spawn_blocking(move || journal.close());
+        if timeout(STOP_PATIENCE, closed).await.is_err() {
+            tracing::error!("the store could not be closed in time");
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,103 @@
+//! What switches an outlet: as configured, as kept with a session, and as a device.
+
+use std::path::{Path, PathBuf};
+
+use plug_driver::{AnyOutlet, GpioSettings, Secret, TasmotaSettings};
+use serde::{Deserialize, Serialize};
+
+/// What switches an outlet.
+///
+/// A session keeps this text in the store until its outlets are confirmed off, so passwords stay
+/// in their files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "driver", rename_all = "lowercase")]
+pub enum Driver {
+    /// A plug with Tasmota's firmware.
+    Tasmota {
+        /// `http://HOST` or `http://HOST:PORT`, nothing behind it.
+        url: String,
+        /// Which of its relays, from 1.
+        relay: u8,
+        /// Tasmota's own user name; matters with a password only.
+        username: String,
+        /// Where its web password is, where it has one.
+        password_file: Option<PathBuf>,
+    },
+    /// A relay on a pin of this Raspberry Pi.
+    Gpio {
+        /// The BCM number, 0 to 27.
+        pin: u8,
+        /// Whether the relay closes while the pin is low.
+        active_low: bool,
+    },
+    /// No hardware: for trying things out.
+    Simulated,
+}
+
+impl Driver {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tasmota { .. } => "tasmota",
+            Self::Gpio { .. } => "gpio",
+            Self::Simulated => "simulated",
+        }
+    }
+
+    /// Whether such a device can cut the power by itself.
+    #[must_use]
+    pub fn leases(&self) -> bool {
+        match self {
+            Self::Tasmota { .. } | Self::Simulated => true,
+            Self::Gpio { .. } => false,
+        }
+    }
+
+    /// As text, to be read again by [`Self::defined`].
+    #[must_use]
+    pub fn definition(&self) -> String {
+        serde_json::to_string(self).expect("a driver has string keys only")
+    }
+
+    /// Out of its text; `None` where another version wrote it.
+    #[must_use]
+    pub fn defined(definition: &str) -> Option<Self> {
+        serde_json::from_str(definition).ok()
+    }
+
+    /// The device. Nothing is switched or asked yet.
+    ///
+    /// # Errors
+    /// Settings that no device can have.
+    pub fn device(&self) -> Result<AnyOutlet, plug_driver::Error> {
+        match self {
+            Self::Tasmota { url, relay, username, password_file } => {
+                let password = password_file.as_deref().and_then(|file| {
+                    // The plug will refuse us, which is told; a session must still be ended.
+                    let unreadable = |error: &String| tracing::error!(file = %file.display(), error, "no password");
+                    password(file).inspect_err(unreadable).ok()
+                });
+                AnyOutlet::tasmota(TasmotaSettings {
+                    url: url.clone(),
+                    relay: *relay,
+                    username: username.clone(),
+                    password: password.map(Secret::new),
+                })
+            }
+            Self::Gpio { pin, active_low } => {
+                AnyOutlet::gpio(GpioSettings { pin: *pin, active_low: *active_low })
+            }
+            Self::Simulated => Ok(AnyOutlet::simulated(plug_driver::Behaviour::default())),
+        }
+    }
+}
+
+/// Reads a password file: its text without the line's end.
+pub(super) fn password(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("can't be read: {error}"))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err("is empty".to_owned()),
+        password => Ok(password.to_owned()),
+    }
+}
