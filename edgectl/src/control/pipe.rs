@@ -331,3 +331,26 @@ fn chain(error: &ConnectionError) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_queues_everything_unacknowledged_again_in_order() {
+        let waiting = |topic: &str| {
+            let (topic, payload) = (topic.to_owned(), vec![]);
+            let publication = Publication { topic, payload, retain: false, expires: None };
+            Waiting { publication, done: oneshot::channel().0 }
+        };
+        let mut desk = Desk { submitted: ["1", "2", "3"].map(waiting).into(), ..Desk::default() };
+        desk.queued.push_back(waiting("4"));
+        // Packet ids wrap around: the order is not theirs.
+        desk.sent(16);
+        desk.sent(1);
+        desk.disconnected();
+        let order = desk.queued.iter().map(|waiting| waiting.publication.topic.as_str());
+        assert_eq!(order.collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+        assert!(desk.sent.is_empty() && desk.submitted.is_empty() && !desk.connected);
+    }
+}
