@@ -234,16 +234,19 @@ impl Pipe {
                 let mut poll = pin!(timeout(SILENCE, self.events.poll()));
                 loop {
                     tokio::select! {
-                        polled = &mut poll => break polled,
+                        polled = &mut poll => break Some(polled),
                         order = orders.recv() => match order {
                             Some(order) => take(order, &mut self.desk, &self.client, self.connection),
                             None => return,
                         },
                     }
+                    if self.starved && self.arrived.capacity() > self.arrived.max_capacity() / 2 {
+                        break None;
+                    }
                 }
             };
             match polled {
-                Ok(Ok(event)) => {
+                Some(Ok(Ok(event))) => {
                     if self.desk.connected {
                         backoff = BACKOFF_MIN;
                     }
@@ -253,16 +256,14 @@ impl Pipe {
                         self.subscribe();
                     }
                 }
-                Ok(Err(error)) => {
+                Some(Ok(Err(error))) => {
                     tracing::debug!(error = chain(&error), "the broker is away");
                     self.disconnected();
                     sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
-                Err(_) => self.disconnected(),
-            }
-            if self.starved && self.arrived.capacity() > self.arrived.max_capacity() / 2 {
-                self.disconnected();
+                // Silent for too long, or starved and with room again.
+                Some(Err(_)) | None => self.disconnected(),
             }
         }
     }
