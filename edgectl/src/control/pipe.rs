@@ -234,16 +234,19 @@ impl Pipe {
                 let mut poll = pin!(timeout(SILENCE, self.events.poll()));
                 loop {
                     tokio::select! {
-                        polled = &mut poll => break polled,
+                        polled = &mut poll => break Some(polled),
                         order = orders.recv() => match order {
                             Some(order) => take(order, &mut self.desk, &self.client, self.connection),
                             None => return,
                         },
                     }
+                    if self.starved && self.arrived.capacity() > self.arrived.max_capacity() / 2 {
+                        break None;
+                    }
                 }
             };
             match polled {
-                Ok(Ok(event)) => {
+                Some(Ok(Ok(event))) => {
                     if self.desk.connected {
                         backoff = BACKOFF_MIN;
                     }
@@ -253,16 +256,14 @@ impl Pipe {
                         self.subscribe();
                     }
                 }
-                Ok(Err(error)) => {
+                Some(Ok(Err(error))) => {
                     tracing::debug!(error = chain(&error), "the broker is away");
                     self.disconnected();
                     sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
-                Err(_) => self.disconnected(),
-            }
-            if self.starved && self.arrived.capacity() > self.arrived.max_capacity() / 2 {
-                self.disconnected();
+                // Silent for too long, or starved and with room again.
+                Some(Err(_)) | None => self.disconnected(),
             }
         }
     }
@@ -330,4 +331,27 @@ fn chain(error: &ConnectionError) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_queues_everything_unacknowledged_again_in_order() {
+        let waiting = |topic: &str| {
+            let (topic, payload) = (topic.to_owned(), vec![]);
+            let publication = Publication { topic, payload, retain: false, expires: None };
+            Waiting { publication, done: oneshot::channel().0 }
+        };
+        let mut desk = Desk { submitted: ["1", "2", "3"].map(waiting).into(), ..Desk::default() };
+        desk.queued.push_back(waiting("4"));
+        // Packet ids wrap around: the order is not theirs.
+        desk.sent(16);
+        desk.sent(1);
+        desk.disconnected();
+        let order = desk.queued.iter().map(|waiting| waiting.publication.topic.as_str());
+        assert_eq!(order.collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+        assert!(desk.sent.is_empty() && desk.submitted.is_empty() && !desk.connected);
+    }
 }
