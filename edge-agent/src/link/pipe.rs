@@ -154,7 +154,11 @@ pub(super) fn describe(error: &ConnectionError) -> String {
     }
     match error {
         StateError::AwaitPingResp => "the broker does not answer pings".to_owned(),
-        StateError::ConnectionAborted => "the connection was closed without a word".to_owned(),
+        // Mosquitto 2.0.11 hangs up on a takeover without the DISCONNECT that would say so.
+        StateError::ConnectionAborted => "the connection was closed without a word (if that \
+             happens again and again, another agent may be using this node's identity)"
+            .to_owned(),
+        StateError::Deserialization(error) => error.to_string(),
         StateError::Io(_)
         | StateError::Coversion(_)
         | StateError::InvalidState
@@ -162,7 +166,6 @@ pub(super) fn describe(error: &ConnectionError) -> String {
         | StateError::WrongPacket
         | StateError::CollisionTimeout
         | StateError::EmptySubscription
-        | StateError::Deserialization(_)
         | StateError::InvalidAlias { .. }
         | StateError::OutgoingPacketTooLarge { .. }
         | StateError::IncomingPacketTooLarge { .. }
