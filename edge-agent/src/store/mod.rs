@@ -99,14 +99,14 @@ pub struct Batch {
 pub enum Write {
     /// Sets a row.
     Put {
-        /// At most 180 bytes.
+        /// At most 80 bytes.
         key: Vec<u8>,
         /// At most 16 MiB.
         value: Vec<u8>,
     },
     /// Removes a row, if it is there.
     Delete {
-        /// At most 180 bytes.
+        /// At most 80 bytes.
         key: Vec<u8>,
     },
 }
