@@ -15,14 +15,14 @@ use std::collections::BTreeMap;
 use super::Write;
 use super::disk::SEGMENT_BYTES;
 
-/// The longest key a row may have. An index record of sled holds up to 320 keys.
-pub(super) const KEY_BYTES_MAX: usize = 180;
+/// The longest key a row may have: a kind and an id. An index record of sled holds up to 320.
+pub(super) const KEY_BYTES_MAX: usize = 80;
 
 /// The longest value a row may have; the contract's longest payload is 64 KiB.
 pub(super) const VALUE_BYTES_MAX: usize = 16 << 20;
 
 /// Longest piece of a value.
-const PIECE_BYTES: usize = 2800;
+const PIECE_BYTES: usize = 1400;
 
 /// sled's records, by the figures in its source: a leaf of 16 rows that took in a neighbour of
 /// 3 and one more, an index of 256 that took in one of 63 and one more, 16 bytes for each.

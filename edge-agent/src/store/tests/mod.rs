@@ -1,9 +1,11 @@
 //! The store from its door, on real files.
 
+mod child;
 mod damage;
 mod full;
 mod journal;
 mod killed;
+mod power;
 
 use std::path::Path;
 use std::sync::Arc;
