@@ -2,9 +2,11 @@
 //! an agent against.
 //!
 //! [`broker`] is a real mosquitto with mutual TLS, [`plug`] a plug that keeps its own timers
-//! and misbehaves on demand.
+//! and misbehaves on demand, [`agent`] the real program, and [`site`] all of it together.
 
+pub mod agent;
 pub mod broker;
 pub mod mosquitto;
 pub mod plug;
-mod wall;
+pub mod site;
+pub mod wall;

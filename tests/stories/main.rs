@@ -1,0 +1,3 @@
+//! Stories of a site, each told from outside: one file a chapter.
+
+mod session;
