@@ -304,27 +304,10 @@ impl<'a> Session<'a> {
             return Err(self.lost("the broker answers another subscription than ours".to_owned()));
         }
         for (code, topic) in answer.return_codes.iter().zip(&self.command_topics) {
-            match code {
-                SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce) => {}
-                SubscribeReasonCode::Success(QoS::AtMostOnce) => {
-                    let reason =
-                        format!("the broker would lose commands on {topic}: it grants QoS 0");
-                    return Err(self.lost(reason));
-                }
-                SubscribeReasonCode::Failure
-                | SubscribeReasonCode::Unspecified
-                | SubscribeReasonCode::ImplementationSpecific
-                | SubscribeReasonCode::NotAuthorized
-                | SubscribeReasonCode::TopicFilterInvalid
-                | SubscribeReasonCode::PkidInUse
-                | SubscribeReasonCode::QuotaExceeded
-                | SubscribeReasonCode::SharedSubscriptionsNotSupported
-                | SubscribeReasonCode::SubscriptionIdNotSupported
-                | SubscribeReasonCode::WildcardSubscriptionsNotSupported => {
-                    let reason =
-                        format!("the broker refuses the subscription to {topic}: {code:?}");
-                    return Err(self.lost(reason));
-                }
+            // At QoS 0 it would lose commands.
+            if !matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce)) {
+                let reason = format!("the broker does not grant QoS 1 on {topic}: {code:?}");
+                return Err(self.lost(reason));
             }
         }
         let up = Phase::Up { since: Instant::now() };

@@ -59,19 +59,19 @@ impl Node {
 
     /// Why the link went down or couldn't come up, and whether it was taken over.
     pub(crate) async fn down(&mut self) -> (String, bool) {
-        match self.next().await {
-            News::Down { reason, session_taken_over } => (reason, session_taken_over),
-            other => panic!("expected the link to go down, not {other:?}"),
-        }
+        let news = self.next().await;
+        let News::Down { reason, session_taken_over } = news else {
+            panic!("expected the link to go down, not {news:?}");
+        };
+        (reason, session_taken_over)
     }
 
     pub(crate) async fn command(&mut self) -> (Token, String) {
-        match self.next().await {
-            News::Command { token, payload, retained: false } => {
-                (token, String::from_utf8(payload).unwrap())
-            }
-            other => panic!("expected a command, not {other:?}"),
-        }
+        let news = self.next().await;
+        let News::Command { token, payload, retained: false } = news else {
+            panic!("expected a command, not {news:?}");
+        };
+        (token, String::from_utf8(payload).unwrap())
     }
 
     pub(crate) fn publish(&self, connection: u64, seq: u64) {
@@ -99,9 +99,9 @@ impl Node {
                 other @ (News::Command { .. } | News::Refused { .. }) => panic!("{other:?}"),
             }
             if let Some(connection) = connection {
-                for seq in next..=last.min(delivered + WINDOW) {
-                    self.publish(connection, seq);
-                    next = seq + 1;
+                while next <= last.min(delivered + WINDOW) {
+                    self.publish(connection, next);
+                    next += 1;
                 }
             }
         }

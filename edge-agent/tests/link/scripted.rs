@@ -167,6 +167,10 @@ impl Peer {
         self.send(0x40, &id.to_be_bytes());
     }
 
+    pub(crate) fn refuse(&mut self, id: u16, reason: u8) {
+        self.send(0x40, &[&id.to_be_bytes()[..], &[reason]].concat());
+    }
+
     /// A command at QoS 1.
     pub(crate) fn command(&mut self, id: u16, payload: &str) {
         let topic = b"edge/v1/nodes/pi-0042/commands";
