@@ -46,9 +46,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(8);
 /// What waits for a batch to be stored.
 struct Unstored {
     number: u64,
-    /// The connection that was up when the node decided: a publish belongs to it.
-    connection: u64,
-    acts: Vec<Act>,
+    /// Each with the connection that was up when the node decided: a publish belongs to it.
+    acts: Vec<(u64, Act)>,
 }
 
 /// Where news comes from.
@@ -187,12 +186,13 @@ impl Agent {
             self.next_batch += 1;
             let batch = Batch { number, writes: effects.writes, last_seq: effects.last_seq };
             self.journal.submit(batch);
-            self.unstored.push_back(Unstored { number, connection, acts: effects.acts });
-        } else if let Some(last) = self.unstored.back() {
-            let number = last.number;
-            self.unstored.push_back(Unstored { number, connection, acts: effects.acts });
-        } else {
-            effects.acts.into_iter().for_each(|act| self.act(act, connection));
+            self.unstored.push_back(Unstored { number, acts: Vec::new() });
+        }
+        let acts = effects.acts.into_iter().map(|act| (connection, act));
+        // Without writes of its own an act still waits for those before it: they go in order.
+        match self.unstored.back_mut() {
+            Some(last) => last.acts.extend(acts),
+            None => acts.for_each(|(connection, act)| self.act(act, connection)),
         }
     }
 
@@ -266,7 +266,7 @@ impl Agent {
             Some(Completion::Stored { through }) => {
                 while self.unstored.front().is_some_and(|first| first.number <= through) {
                     let stored = self.unstored.pop_front().expect("it was just seen");
-                    stored.acts.into_iter().for_each(|act| self.act(act, stored.connection));
+                    stored.acts.into_iter().for_each(|(connection, act)| self.act(act, connection));
                 }
                 if std::mem::take(&mut self.disk.failing) {
                     self.step(self.disk.input());
