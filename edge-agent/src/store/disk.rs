@@ -140,7 +140,12 @@ impl Disk {
             .map_err(Failure::sled("opening the store"))?;
         let file = File::open(path.join("db")).map_err(Failure::system("opening sled's file"))?;
         let (layout, scan) = scan(&db)?;
-        let disk = Self { db, file, layout, syncs, path: path.to_owned() };
+        let mut disk = Self { db, file, layout, syncs, path: path.to_owned() };
+        // A store may read well and still bring sled down at its first write. Better here, where
+        // that is caught or counted, than in a batch at each start.
+        if let Some(position) = &scan.position {
+            disk.apply(&[], position)?;
+        }
         disk.sync()?;
         // Opening writes a snapshot file and drops the one before.
         sync_dir(path).map_err(Failure::system("syncing the store's directory"))?;
@@ -264,6 +269,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// is what the next sync must put on the disk.
 pub(super) fn rewrite(path: &Path) -> Result<(), Failure> {
     let again = || -> io::Result<()> {
+        wait_for_lock(path)?;
         let file = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
         let mut buffer = vec![0; SEGMENT_BYTES];
         let mut offset = 0;

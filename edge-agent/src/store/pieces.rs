@@ -212,6 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn the_layout_of_rows_is_frozen() {
+        let mut table = Table::default();
+        let long = [b"x".repeat(1_400), b"y".repeat(3)].concat();
+        let short = Write::Put { key: b"a".to_vec(), value: b"short".to_vec() };
+        table.write(&[short, Write::Put { key: b"b".to_vec(), value: long }]);
+        let head = [&[1, 0, 0, 5, 123][..], &b"x".repeat(1_400)].concat();
+        let expected = [
+            (b"cb\x00\x01".to_vec(), b"yyy".to_vec()),
+            (b"ra".to_vec(), b"\x00short".to_vec()),
+            (b"rb".to_vec(), head),
+        ];
+        assert_eq!(table.stored, BTreeMap::from(expected));
+    }
+
+    #[test]
     fn a_missing_piece_makes_no_shorter_value() {
         let mut table = Table::default();
         table.write(&[put(9_000)]);
