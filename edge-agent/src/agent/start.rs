@@ -212,11 +212,7 @@ fn link_settings(
     let broker = &config.broker;
     link::Settings {
         client_id: config.node.to_string(),
-        endpoints: broker
-            .endpoints
-            .iter()
-            .map(|at| link::Endpoint { host: at.host.clone(), port: at.port })
-            .collect(),
+        endpoints: broker.endpoints.clone(),
         tls,
         topics: Topics::new(&broker.topic_root, config.node.clone()),
         groups: config.groups.clone(),

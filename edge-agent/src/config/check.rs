@@ -10,10 +10,10 @@ use edge_protocol::limits::{MAX_GRACE_MS, MAX_SESSION_MS, MAX_WARNINGS};
 use edge_protocol::topic::DEFAULT_ROOT;
 use toml::Spanned;
 
-use super::endpoint::Endpoint;
 use super::file::{self, File};
 use super::identity::Identity;
 use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets};
+use crate::endpoint::Endpoint;
 
 const DATA_DIR: &str = "/var/lib/edge-agent";
 const SCRIPTS_DIR: &str = "/etc/edge-agent/scripts";
