@@ -3,6 +3,8 @@
 //! A story file says only what somebody outside the node would see. Everything that waits has
 //! one generous limit, here.
 
+pub mod simulator;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};

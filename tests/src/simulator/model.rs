@@ -1,0 +1,525 @@
+//! A naive picture of what the contract promised by now, drawn from the commands that were
+//! accepted and the events that were told, in true time.
+
+use std::collections::BTreeMap;
+
+use edge_protocol::command::{End, Extension, Request, Work};
+use edge_protocol::event::{Event, Reason, What};
+use edge_protocol::id::{OutletId, SessionId, TaskId};
+use edge_protocol::presence::State;
+
+use edge_agent::node::settings::{Rest, Settings};
+
+type Held = Result<(), String>;
+
+/// Covered for as long as anybody looks.
+pub(super) const FOR_EVER: u64 = u64::MAX / 2;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Model {
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) holds: BTreeMap<OutletId, Hold>,
+    pub(super) tasks: BTreeMap<TaskId, Task>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) outlets: Vec<OutletId>,
+    grace_ms: u64,
+    pub(super) phase: Phase,
+    /// Its instants went through a reboot whose length was not known.
+    vague: bool,
+    /// How much later than the truth its deadline lies, after such a reboot.
+    pub(super) skew_ms: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Phase {
+    /// Booked or starting.
+    Pending {
+        starts: u64,
+        end: End,
+    },
+    Active {
+        deadline: u64,
+        moving: Option<Vec<OutletId>>,
+    },
+    Paused {
+        rest_ms: u64,
+        resuming: bool,
+    },
+    Ending {
+        deadline: u64,
+        off: u64,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    on: bool,
+    until: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    cycles: Option<OutletId>,
+    running: bool,
+    started: u32,
+    allowed: u32,
+    max_retries: u32,
+}
+
+/// What the world knows beside an event.
+pub(super) struct Context<'a> {
+    pub(super) real: u64,
+    pub(super) settings: &'a Settings,
+    /// The request that an accepted command stands for, and when it was issued.
+    pub(super) request: Option<(&'a Request, Option<u64>)>,
+}
+
+fn off_by(what: &str, told: u64, expected: u64) -> Held {
+    if told == expected {
+        return Ok(());
+    }
+    Err(format!("{what}: told {told}, promised {expected} ({} ms off)", told.abs_diff(expected)))
+}
+
+impl Model {
+    /// Takes in what the node told.
+    pub(super) fn told(&mut self, event: &Event, context: &Context<'_>) -> Held {
+        let real = context.real;
+        let real_of = |wall_ms: u64| (real + wall_ms).saturating_sub(event.at_ms);
+        match &event.what {
+            What::CommandAccepted(accepted) if !accepted.repeat => {
+                if let Some((request, issued_at_ms)) = context.request {
+                    let base = if event.clock == edge_protocol::event::Clock::Synced {
+                        event.at_ms
+                    } else {
+                        issued_at_ms.unwrap_or(0)
+                    };
+                    let instant = |at_ms: u64| (real + at_ms).saturating_sub(base);
+                    return self.accepted(request, context, &instant);
+                }
+            }
+            What::SessionStarted(times) => {
+                let (lit, deadline) =
+                    (times.started_at_ms.map(real_of), times.ends_at_ms.map(real_of));
+                let (Some(lit), Some(deadline)) = (lit, deadline) else {
+                    return Err("session.started names its start and its end".to_owned());
+                };
+                let session = self.session(&times.session)?;
+                if let Phase::Pending { end, .. } = session.phase
+                    && !session.vague
+                {
+                    let expected = match end {
+                        End::After(ms) => lit + ms,
+                        End::At(at) => at,
+                    };
+                    off_by(
+                        "a duration runs from the moment all its outlets are confirmed on",
+                        deadline,
+                        expected,
+                    )?;
+                }
+                session.phase = Phase::Active { deadline, moving: None };
+                let outlets = session.outlets.clone();
+                outlets.iter().for_each(|outlet| drop(self.holds.remove(outlet)));
+            }
+            What::SessionExtended(times) => {
+                let session = self.session(&times.session)?;
+                if let (Phase::Active { deadline, .. }, Some(ends_at_ms)) =
+                    (&session.phase, times.ends_at_ms)
+                {
+                    off_by(
+                        "an extension moves the deadline by exactly that much",
+                        real_of(ends_at_ms),
+                        *deadline,
+                    )?;
+                }
+            }
+            What::SessionWarning(rest) => {
+                let session = self.session(&rest.session)?;
+                if let Phase::Active { deadline, .. } = session.phase {
+                    off_by(
+                        "a warning tells the remaining time",
+                        real + rest.remaining_ms,
+                        deadline,
+                    )?;
+                }
+            }
+            What::SessionPaused(rest) => {
+                let session = self.session(&rest.session)?;
+                if let Phase::Active { deadline, .. } = session.phase {
+                    off_by("a pause keeps the remaining time", real + rest.remaining_ms, deadline)?;
+                }
+                session.phase = Phase::Paused { rest_ms: rest.remaining_ms, resuming: false };
+            }
+            What::SessionResumed(times) => {
+                let session = self.session(&times.session)?;
+                let deadline = times.ends_at_ms.map(real_of).unwrap_or(real);
+                if let Phase::Paused { rest_ms, .. } = session.phase
+                    && (deadline > real + rest_ms || deadline + 31_000 < real + rest_ms)
+                {
+                    let left = deadline.saturating_sub(real);
+                    return Err(format!(
+                        "a resume runs the rest: {rest_ms} ms were left, now {left}"
+                    ));
+                }
+                session.phase = Phase::Active { deadline, moving: None };
+            }
+            What::SessionTransferred(transferred) => {
+                let outlets = context
+                    .settings
+                    .stations
+                    .get(&transferred.station)
+                    .cloned()
+                    .unwrap_or_default();
+                let session = self.session(&transferred.session)?;
+                session.outlets = outlets;
+                if let Phase::Active { moving, .. } = &mut session.phase {
+                    *moving = None;
+                }
+            }
+            What::SessionRefused(problem) => match &mut self.session(&problem.session)?.phase {
+                Phase::Active { moving, .. } => *moving = None,
+                Phase::Paused { resuming, .. } => *resuming = false,
+                Phase::Pending { .. } | Phase::Ending { .. } => {}
+            },
+            What::SessionEnding(ending) => {
+                let off = real_of(ending.off_at_ms);
+                let session = self.session(&ending.session)?;
+                let deadline = match session.phase {
+                    Phase::Active { deadline, .. } if ending.reason == Reason::Expired => {
+                        off_by(
+                            "the off time is the deadline plus the grace",
+                            off,
+                            deadline + session.grace_ms,
+                        )?;
+                        deadline
+                    }
+                    _ => real,
+                };
+                session.phase = Phase::Ending { deadline, off };
+            }
+            What::SessionEnded(ended) => {
+                let session = self.session(&ended.session)?;
+                if let Phase::Ending { off, .. } = session.phase
+                    && real < off
+                    && !session.vague
+                {
+                    return Err(format!(
+                        "session {} ended {} ms before its off time",
+                        ended.session,
+                        off - real
+                    ));
+                }
+                self.over(&ended.session);
+            }
+            What::SessionFailed(problem) => {
+                self.session(&problem.session)?;
+                self.over(&problem.session);
+            }
+            What::TaskStarted(news) => {
+                let task = self
+                    .tasks
+                    .get_mut(&news.task)
+                    .ok_or_else(|| format!("task {} was never accepted", news.task))?;
+                task.running = true;
+                task.started = news.attempt;
+                if news.attempt > task.allowed {
+                    return Err(format!(
+                        "max_retries allows {} attempts: {} is at {}",
+                        task.allowed, news.task, news.attempt
+                    ));
+                }
+            }
+            What::TaskRetrying(news) => {
+                self.tasks.entry(news.task.clone()).and_modify(|task| task.running = false);
+            }
+            What::TaskSucceeded(news) | What::TaskFailed(news) | What::TaskCancelled(news) => {
+                if let Some(task) = self.tasks.get_mut(&news.task) {
+                    task.running = false;
+                    task.allowed = 0;
+                }
+            }
+            What::NodeClock(clock) => {
+                for named in &clock.sessions {
+                    let deadline_told = real_of(named.ends_at_ms);
+                    let session = self.session(&named.session)?;
+                    let skew_ms = session.skew_ms;
+                    match &mut session.phase {
+                        Phase::Active { deadline, .. } => {
+                            if deadline_told != *deadline {
+                                if skew_ms == 0 {
+                                    off_by(
+                                        "a wall-clock step moves no deadline of a running session",
+                                        deadline_told,
+                                        *deadline,
+                                    )?;
+                                }
+                                *deadline = deadline_told;
+                                session.skew_ms = 0;
+                            }
+                        }
+                        Phase::Pending { .. } | Phase::Paused { .. } | Phase::Ending { .. } => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn session(&mut self, id: &SessionId) -> Result<&mut Session, String> {
+        self.sessions
+            .get_mut(id)
+            .ok_or_else(|| format!("an event tells of session {id}, which is not one"))
+    }
+
+    fn over(&mut self, id: &SessionId) {
+        if let Some(session) = self.sessions.remove(id) {
+            session.outlets.iter().for_each(|outlet| drop(self.holds.remove(outlet)));
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        request: &Request,
+        context: &Context<'_>,
+        instant: &dyn Fn(u64) -> u64,
+    ) -> Held {
+        let real = context.real;
+        match request {
+            Request::SessionStart(start) => {
+                let outlets = context.settings.stations.get(&start.station).cloned();
+                let outlets = outlets
+                    .ok_or_else(|| format!("{} was accepted for no station", start.session))?;
+                let starts = start.starts_at_ms.map_or(real, |at| instant(at).max(real));
+                let end = match start.end {
+                    End::After(ms) => End::After(ms),
+                    End::At(at) => End::At(instant(at)),
+                };
+                let grace_ms = start.grace_ms.unwrap_or(context.settings.grace_ms);
+                let phase = Phase::Pending { starts, end };
+                let session = Session { outlets, grace_ms, phase, vague: false, skew_ms: 0 };
+                if self.sessions.insert(start.session.clone(), session).is_some() {
+                    return Err(format!("the session id {} was accepted twice", start.session));
+                }
+            }
+            Request::SessionExtend(extend) => {
+                let session = self.session(&extend.session)?;
+                match &mut session.phase {
+                    Phase::Pending { end, .. } => {
+                        *end = match (extend.to, *end) {
+                            (Extension::By(ms), End::After(length)) => {
+                                End::After(length.saturating_add_signed(ms))
+                            }
+                            (Extension::By(ms), End::At(at)) => {
+                                End::At(at.saturating_add_signed(ms))
+                            }
+                            (Extension::To(at), _) => End::At(instant(at)),
+                        };
+                    }
+                    Phase::Paused { rest_ms, .. } => {
+                        *rest_ms = match extend.to {
+                            Extension::By(ms) => rest_ms.saturating_add_signed(ms),
+                            Extension::To(at) => instant(at).saturating_sub(real),
+                        };
+                    }
+                    Phase::Active { deadline, .. } | Phase::Ending { deadline, .. } => {
+                        let moved = match extend.to {
+                            Extension::By(ms) => deadline.saturating_add_signed(ms),
+                            Extension::To(at) => instant(at),
+                        };
+                        if moved <= real {
+                            return Err(
+                                "an extension never moves a deadline into the past".to_owned()
+                            );
+                        }
+                        match &mut session.phase {
+                            Phase::Active { deadline, .. } => *deadline = moved,
+                            _ => session.phase = Phase::Active { deadline: moved, moving: None },
+                        }
+                    }
+                }
+            }
+            Request::SessionPause(of) => {
+                if let Phase::Paused { resuming, .. } = &mut self.session(&of.session)?.phase {
+                    *resuming = false;
+                }
+            }
+            Request::SessionResume(of) => {
+                if let Phase::Paused { resuming, .. } = &mut self.session(&of.session)?.phase {
+                    *resuming = true;
+                }
+            }
+            Request::SessionTransfer(transfer) => {
+                let new = context.settings.stations.get(&transfer.station).cloned();
+                if let Phase::Active { moving, .. } = &mut self.session(&transfer.session)?.phase {
+                    *moving = new;
+                }
+            }
+            Request::SessionEnd(end) => {
+                if let Phase::Ending { off, .. } = &mut self.session(&end.session)?.phase
+                    && end.immediate
+                {
+                    *off = (*off).min(real);
+                }
+            }
+            Request::OutletSet(set) => {
+                let until = set.for_ms.map_or(FOR_EVER, |ms| real + ms);
+                self.holds.insert(set.outlet.clone(), Hold { on: set.on, until });
+            }
+            Request::OutletRelease(of) => drop(self.holds.remove(&of.outlet)),
+            Request::TaskSubmit(submit) => {
+                let cycles = match &submit.work {
+                    Work::OutletCycle(cycle) => Some(cycle.outlet.clone()),
+                    Work::Script(_) | Work::Wait(_) => None,
+                };
+                let (max_retries, allowed) = (submit.max_retries, submit.max_retries + 1);
+                let task = Task { cycles, running: false, started: 0, allowed, max_retries };
+                if self.tasks.insert(submit.task.clone(), task).is_some() {
+                    return Err(format!("the task id {} was accepted twice", submit.task));
+                }
+            }
+            Request::TaskRetry(of) => {
+                if let Some(task) = self.tasks.get_mut(&of.task) {
+                    task.allowed = task.started + task.max_retries + 1;
+                }
+            }
+            Request::TaskCancel(_)
+            | Request::SchedulePut(_)
+            | Request::ScheduleRemove(_)
+            | Request::EventResend(_)
+            | Request::NodeReport(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Until when an outlet may be on.
+    pub(super) fn covered_until(&self, outlet: &OutletId, real: u64, rest: Rest) -> u64 {
+        if rest != Rest::Off {
+            return FOR_EVER;
+        }
+        let mut until = self.holds.get(outlet).filter(|hold| hold.on).map_or(0, |hold| hold.until);
+        for session in self.sessions.values() {
+            let own = session.outlets.contains(outlet);
+            let covered = match &session.phase {
+                Phase::Pending { starts, .. } if own && *starts <= real => FOR_EVER,
+                Phase::Active { deadline, moving }
+                    if own || moving.as_ref().is_some_and(|new| new.contains(outlet)) =>
+                {
+                    deadline + session.grace_ms
+                }
+                Phase::Paused { resuming: true, .. } if own => FOR_EVER,
+                Phase::Ending { off, .. } if own && *off > real => *off,
+                Phase::Ending { off, .. } if own => return *off,
+                Phase::Pending { .. }
+                | Phase::Active { .. }
+                | Phase::Paused { .. }
+                | Phase::Ending { .. } => 0,
+            };
+            until = until.max(covered);
+        }
+        until
+    }
+
+    /// Until when an outlet must be on, if nobody but a plug or a thumb says otherwise.
+    pub(super) fn owed_until(&self, outlet: &OutletId, real: u64) -> Option<u64> {
+        let held_off = self.holds.get(outlet).is_some_and(|hold| !hold.on && hold.until > real);
+        let cycled =
+            self.tasks.values().any(|task| task.running && task.cycles.as_ref() == Some(outlet));
+        if held_off || cycled {
+            return None;
+        }
+        let owed =
+            self.sessions.values().filter(|session| session.outlets.contains(outlet)).find_map(
+                |session| match session.phase {
+                    Phase::Active { deadline, .. } => Some(deadline + session.grace_ms),
+                    Phase::Ending { off, .. } => Some(off),
+                    Phase::Pending { .. } | Phase::Paused { .. } => None,
+                },
+            );
+        owed.filter(|off| *off > real)
+    }
+
+    /// The node started again. `exact`: how long it was away is known to it; else its last word on
+    /// the clocks was at `checkpoint`, and what it makes of that is in its `state`.
+    pub(super) fn recovered(
+        &mut self,
+        state: &State,
+        real: u64,
+        exact: bool,
+        honest: bool,
+        checkpoint: u64,
+    ) -> Held {
+        for id in self.sessions.keys() {
+            if !state.sessions.iter().any(|session| session.session == *id) {
+                return Err(format!(
+                    "what was accepted is never lost: session {id} is gone after a start"
+                ));
+            }
+        }
+        for told in &state.sessions {
+            let session = self.session(&told.session)?;
+            session.vague |= !exact;
+            let away_ms = real.saturating_sub(checkpoint);
+            match (&mut session.phase, told.remaining_ms) {
+                (Phase::Active { deadline, .. }, Some(remaining_ms)) if told.phase == "active" => {
+                    let now = real + remaining_ms;
+                    if exact && *deadline > real {
+                        off_by("a restart moves no deadline", now, *deadline)?;
+                    } else if honest && *deadline > real && now < *deadline {
+                        return Err(format!(
+                            "nobody is cut early: {} lost {} ms at a start",
+                            told.session,
+                            *deadline - now
+                        ));
+                    } else if honest && now > (*deadline).max(real) + away_ms {
+                        return Err(format!(
+                            "{} won {} ms at a start, {away_ms} ms after the checkpoint",
+                            told.session,
+                            now - *deadline
+                        ));
+                    }
+                    if !exact {
+                        session.skew_ms = now.saturating_sub(*deadline).max(1);
+                        *deadline = now;
+                    }
+                }
+                (Phase::Ending { off, .. }, _) if !exact => *off += away_ms,
+                _ => {}
+            }
+        }
+        if !exact {
+            for outlet in &state.outlets {
+                let until = outlet.hold.as_ref().and_then(|hold| hold.until_ms);
+                if let (Some(hold), Some(until_ms)) = (self.holds.get_mut(&outlet.outlet), until) {
+                    hold.until = (real + until_ms).saturating_sub(state.at_ms);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_sessions(&self) -> bool {
+        !self.sessions.is_empty()
+    }
+
+    /// The attempt that a task is at.
+    pub(super) fn attempt(&self, task: &TaskId) -> u32 {
+        self.tasks.get(task).map_or(0, |task| task.started)
+    }
+
+    /// What has not come to its end yet.
+    pub(super) fn open(&self) -> Vec<String> {
+        let sessions =
+            self.sessions.iter().map(|(id, session)| format!("session {id} {:?}", session.phase));
+        let tasks = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.allowed > 0)
+            .map(|(id, _)| format!("task {id}"));
+        sessions.chain(tasks).collect()
+    }
+}

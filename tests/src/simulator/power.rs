@@ -1,0 +1,203 @@
+//! What the plugs do against what was promised: P1, power is cut on time, and P2, nobody is cut early.
+
+use std::collections::BTreeMap;
+
+use edge_agent::node::Order;
+use edge_agent::node::settings::{Button, Settings};
+use edge_protocol::id::OutletId;
+
+use super::model::{FOR_EVER, Model};
+use super::plug::{Manner, Plug};
+
+type Held = Result<(), String>;
+
+/// P1: at most this much after the off time while the node lives and reaches the outlet,
+const LATE_MS: u64 = 1_000;
+/// and at most this much where only the lease can cut it.
+const LEASE_LATE_MS: u64 = 15_000;
+/// What changed by itself is found and set right within this, of answering.
+const SET_RIGHT_MS: u64 = 5_000;
+/// An order that a plug never answered keeps its driver for so long.
+const PATIENCE_MS: u64 = 10_000;
+/// A plug's whole time: leases are capped at 18 h.
+const MAX_LEASE_MS: u64 = 18 * 3_600_000;
+
+#[derive(Debug, Default)]
+struct Watch {
+    /// When it was last covered.
+    covered_at: u64,
+    /// The end of its cover, and since when that is so.
+    cover: (u64, u64),
+    /// The end of cover that its lease must know by now.
+    leased: Option<u64>,
+    /// Since when it must be on.
+    owed_since: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Power {
+    watches: BTreeMap<OutletId, Watch>,
+}
+
+/// A time span in which nothing happened, and what was so in it.
+pub(super) struct Span<'a> {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) model: &'a Model,
+    pub(super) settings: &'a Settings,
+    pub(super) plugs: &'a BTreeMap<OutletId, Plug>,
+    /// Since when the node runs without a pause.
+    pub(super) alive_since: Option<u64>,
+}
+
+impl Power {
+    /// Looks at every plug over a span.
+    pub(super) fn pass(&mut self, span: &Span<'_>) -> Held {
+        for (id, plug) in span.plugs {
+            let watch = self.watches.entry(id.clone()).or_default();
+            let good_since = span
+                .alive_since
+                .filter(|_| plug.manner == Manner::Well)
+                .map(|alive| alive.max(plug.manner_since));
+            watch.on_time(id, plug, good_since, span)?;
+            watch.not_early(id, plug, good_since, span)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at an order as the node gives it.
+    pub(super) fn ordered(
+        outlet: &OutletId,
+        order: Order,
+        off_by: Option<u64>,
+        real: u64,
+        model: &Model,
+        settings: &Settings,
+    ) -> Held {
+        let Some(configured) = settings.outlets.get(outlet) else { return Ok(()) };
+        let owed = model.owed_until(outlet, real);
+        match (order, owed) {
+            (Order::Off, Some(off)) => Err(format!(
+                "P2, nobody is cut early: {outlet} is ordered off {} ms before its off time",
+                off - real
+            )),
+            (Order::On { .. }, _) if configured.leases => {
+                let cover = model.covered_until(outlet, real, configured.rest);
+                match (off_by, owed) {
+                    (None, Some(_)) => {
+                        Err(format!("a lease is armed with each on: {outlet} has none"))
+                    }
+                    (Some(at), Some(off)) if at < off && off < real + MAX_LEASE_MS => Err(format!(
+                        "a lease never cuts before the off time: {outlet} {} ms early",
+                        off - at
+                    )),
+                    (Some(at), _) if cover < FOR_EVER && at > cover.max(real) + LEASE_LATE_MS => {
+                        Err(format!(
+                            "a lease cuts at most 15 s after the off time: {outlet} {} ms",
+                            at - cover
+                        ))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A plug's own timer is about to cut the power.
+    pub(super) fn lease_cuts(&self, outlet: &OutletId, real: u64, model: &Model) -> Held {
+        let leased = self.watches.get(outlet).and_then(|watch| watch.leased);
+        match model.owed_until(outlet, real) {
+            Some(off) if leased == Some(off) => Err(format!(
+                "a lease never cuts before the off time: {outlet} went dark {} ms early",
+                off - real
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Watch {
+    fn on_time(
+        &mut self,
+        id: &OutletId,
+        plug: &Plug,
+        good_since: Option<u64>,
+        span: &Span<'_>,
+    ) -> Held {
+        let (from, to) = (span.from, span.to);
+        let rest = span.settings.outlets[id].rest;
+        let cover = span.model.covered_until(id, from, rest);
+        if self.cover.0 != cover {
+            self.cover = (cover, from);
+        }
+        self.covered_at = self.covered_at.max(cover.min(to));
+        let meddled = plug.meddled_at >= plug.moved_at;
+        if plug.meddled_at >= from {
+            self.leased = None;
+        }
+        let settled_since =
+            [self.cover.1, plug.moved_at, plug.meddled_at, good_since.unwrap_or(to)]
+                .into_iter()
+                .max();
+        let finite = cover > to && cover < from + MAX_LEASE_MS;
+        if plug.leases
+            && plug.on
+            && finite
+            && settled_since.is_some_and(|since| since + SET_RIGHT_MS < to)
+        {
+            self.leased = Some(cover);
+        }
+        if !plug.on || self.covered_at >= to {
+            return Ok(());
+        }
+        let late_ms = to - self.covered_at;
+        let leased = self.leased == Some(self.covered_at);
+        if leased && late_ms > LEASE_LATE_MS {
+            return Err(format!(
+                "P1, power is cut at most 15 s after the off time by the lease: {id} is {late_ms} ms late"
+            ));
+        }
+        let dark_from = if meddled { plug.moved_at.max(self.covered_at) } else { self.covered_at };
+        let Some(good) = good_since else { return Ok(()) };
+        let due = if good + PATIENCE_MS + 2_000 > dark_from {
+            dark_from.max(good + PATIENCE_MS) + SET_RIGHT_MS
+        } else if meddled && plug.meddled_at + PATIENCE_MS > dark_from {
+            dark_from + SET_RIGHT_MS
+        } else {
+            dark_from + LATE_MS
+        };
+        if to > due {
+            return Err(format!(
+                "P1, power is cut on time: {id} is on {late_ms} ms after its off time, the node alive and the plug well since {} ms",
+                to - good
+            ));
+        }
+        Ok(())
+    }
+
+    fn not_early(
+        &mut self,
+        id: &OutletId,
+        plug: &Plug,
+        good_since: Option<u64>,
+        span: &Span<'_>,
+    ) -> Held {
+        let (from, to) = (span.from, span.to);
+        let thumbed = plug.thumbed && span.settings.outlets[id].button == Button::Obey;
+        if span.model.owed_until(id, from).is_none_or(|off| off < to) || thumbed {
+            self.owed_since = None;
+            return Ok(());
+        }
+        let owed = *self.owed_since.get_or_insert(from);
+        let Some(good) = good_since.filter(|_| !plug.on) else { return Ok(()) };
+        let dark_from = owed.max(plug.moved_at).max(good + PATIENCE_MS);
+        if to > dark_from + SET_RIGHT_MS {
+            return Err(format!(
+                "P2, nobody is cut early: {id} is dark since {} ms within its session",
+                to - plug.moved_at.max(owed)
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! What will happen, in the order of time; what happens at the same moment, in the order in which it was decided.
+
+use std::collections::BTreeMap;
+
+use edge_agent::node::{Failure, Reading, ScriptOutcome};
+use edge_protocol::id::{OutletId, TaskId};
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Happening {
+    /// The disk is done with a flush of this run of the process.
+    Flushed { run: u64 },
+    /// An order reaches its plug.
+    Reached { outlet: OutletId, serial: u64 },
+    /// A plug's own timer runs out.
+    LeaseOver { outlet: OutletId },
+    /// A driver has an answer.
+    Answered { run: u64, outlet: OutletId, serial: u64, result: Result<Reading, Failure> },
+    /// A script ends.
+    ScriptEnds { run: u64, task: TaskId, attempt: u32, outcome: ScriptOutcome },
+    /// The process is started.
+    Start,
+    /// The process connects to the broker.
+    Connect { run: u64 },
+    /// The process notices that a connection is gone.
+    Noticed { run: u64, connection: u64 },
+    /// A command reaches the process.
+    Command { connection: u64, delivery: u64 },
+    /// The broker's acknowledgement of an event reaches the process.
+    Delivered { connection: u64, seq: u64, refused: Option<u8> },
+    /// An event reaches the broker.
+    Published { connection: u64, seq: u64, payload: Vec<u8> },
+    /// The process's acknowledgement of a command reaches the broker.
+    Acknowledged { connection: u64, delivery: u64 },
+    /// The control plane sends something.
+    Send,
+    /// Trouble.
+    Trouble,
+    /// A plug behaves again.
+    Behaves { outlet: OutletId, since: u64 },
+    /// The wall clock is set right.
+    Synced { boot: u32 },
+    /// The disk takes writes again.
+    DiskHeals,
+    /// Nothing, but time is looked at.
+    Look,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    entries: BTreeMap<(u64, u64), Happening>,
+    next: u64,
+}
+
+impl Queue {
+    pub(super) fn at(&mut self, when: u64, happening: Happening) {
+        self.entries.insert((when, self.next), happening);
+        self.next += 1;
+    }
+
+    pub(super) fn next_at(&self) -> Option<u64> {
+        self.entries.first_key_value().map(|((when, _), _)| *when)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Happening> {
+        self.entries.pop_first().map(|(_, happening)| happening)
+    }
+}
