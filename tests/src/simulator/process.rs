@@ -17,8 +17,10 @@ use super::world::{Sent, World};
 
 /// As the agent's own.
 const MAX_UNSTORED: usize = 64;
-/// Events that may be out at once, those asked for again included.
-const MAX_OUT: usize = 16;
+/// Events that may be out at once: 16, and 8 that were asked for again.
+const MAX_OUT: usize = 24;
+/// As the drivers': no order takes longer.
+const PATIENCE_MS: u64 = 10_000;
 /// A node that decides more often without time moving is in a loop.
 const MAX_SETTLES: u32 = 1_000;
 
@@ -412,12 +414,11 @@ impl World {
             _ if !plug.leases => 1,
             _ => self.rng.u64(3..60),
         };
-        let patience_ms = if sent.order == Order::Off { 2_000 } else { 10_000 };
         let late =
             || Failure { fault: Fault::Unreachable, message: "no answer in time".to_owned() };
         let (at, result) = match result {
-            Some(result) if real + way_ms < sent.issued + patience_ms => (real + way_ms, result),
-            _ => ((sent.issued + patience_ms).max(real), Err(late())),
+            Some(result) if real + way_ms < sent.issued + PATIENCE_MS => (real + way_ms, result),
+            _ => ((sent.issued + PATIENCE_MS).max(real), Err(late())),
         };
         let booted = self.clocks.real - self.clocks.now().boot.0;
         let result = result.map(|mut reading| {

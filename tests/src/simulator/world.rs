@@ -121,7 +121,9 @@ impl World {
         while self.clocks.real < end && self.broken.is_none() {
             self.turn();
         }
-        self.put_in_order();
+        if self.broken.is_none() {
+            self.put_in_order();
+        }
         while self.broken.is_none() && !self.at_rest() {
             self.turn();
             if self.clocks.real > end + REST_MS {
