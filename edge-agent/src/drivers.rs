@@ -103,3 +103,71 @@ fn failure(error: &Error) -> Failure {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use plug_driver::{Behaviour, Conduct, Simulated};
+
+    use super::*;
+    use crate::host::clock::ClockSource;
+
+    struct Bench {
+        orders: UnboundedSender<Numbered>,
+        inbox: UnboundedReceiver<Input>,
+        control: plug_driver::SimulatedControl,
+    }
+
+    fn bench(conduct: Conduct) -> Bench {
+        let simulated = Simulated::new(Behaviour { conduct, ..Behaviour::default() });
+        let control = simulated.control();
+        let (inbox, heard) = unbounded_channel();
+        let clock = Arc::new(Clock::new(ClockSource::Trusted));
+        let id = "outlet".parse().unwrap();
+        let outlet = AnyOutlet::Simulated(simulated);
+        let orders = spawn(id, outlet, clock, inbox, Progress::default());
+        Bench { orders, inbox: heard, control }
+    }
+
+    async fn answer(bench: &mut Bench) -> (u64, Result<Reading, Failure>) {
+        match bench.inbox.recv().await.unwrap() {
+            Input::Outlet { number, result, .. } => (number, result),
+            other => panic!("a driver only answers orders, not {other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_off_overtakes_an_order_that_is_under_way() {
+        let mut bench = bench(Conduct::Stall);
+        bench.orders.send((1, Order::On { off_by: None })).unwrap();
+        tokio::task::yield_now().await;
+        bench.control.behave(Behaviour::default());
+        bench.orders.send((2, Order::Off)).unwrap();
+        let (number, result) = answer(&mut bench).await;
+        assert_eq!((number, result.unwrap().on), (2, false), "order 1 is never answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_reckoned_when_the_order_goes_out_and_told_as_an_instant() {
+        let mut bench = bench(Conduct::Obey);
+        let off_by = Clock::new(ClockSource::Trusted).now().boot + 60_000;
+        bench.orders.send((1, Order::On { off_by: Some(off_by) })).unwrap();
+        let (_, result) = answer(&mut bench).await;
+        let told = result.unwrap().lease_off_at.unwrap();
+        assert!(told - off_by < 1_000 && off_by - told < 1_000, "{told:?} for {off_by:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_device_could_not_do_is_told_as_a_fault_with_its_reason() {
+        for (conduct, fault) in [
+            (Conduct::Stall, Fault::Unreachable),
+            (Conduct::Refuse, Fault::Refused),
+            (Conduct::Stick, Fault::StuckOn),
+        ] {
+            let mut bench = bench(conduct);
+            bench.orders.send((1, Order::On { off_by: None })).unwrap();
+            let failure = answer(&mut bench).await.1.unwrap_err();
+            assert_eq!(failure.fault, fault, "{}", failure.message);
+            assert!(failure.message.contains(": "), "the whole chain: {}", failure.message);
+        }
+    }
+}
