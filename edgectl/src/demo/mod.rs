@@ -118,6 +118,11 @@ pub(crate) fn said(duration: Duration) -> String {
     }
 }
 
+/// To the nearest tenth of a second, as precise as the story's lines.
+pub(crate) fn tenths(duration: Duration) -> Duration {
+    Duration::from_millis((ms(duration) + 50) / 100 * 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -161,7 +161,11 @@ impl Step {
     fn line(&self, paint: Paint) -> String {
         let at = paint.dim(&format!("{:>7.1} s", self.at.as_secs_f64()));
         let who = paint.color(self.who.color(), &format!("{:<4}", self.who.name()));
-        format!("{at}  {who}  {}\n", self.text)
+        let text = match self.who {
+            Who::Demo => paint.bold(&self.text),
+            Who::Cafe | Who::Node | Who::Plug => self.text.clone(),
+        };
+        format!("{at}  {who}  {text}\n")
     }
 
     fn json(&self) -> String {

@@ -13,19 +13,21 @@ use edge_protocol::id::SessionId;
 use edge_protocol::presence::Status;
 use edgectl::lab::agent::Agent;
 use edgectl::lab::plug::{FakePlug, Profile, Switch};
-use edgectl::lab::site::{Site, SiteError};
+use edgectl::lab::site::Site;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::screen::{Gauge, Paint, Screen, Step, Who};
 use super::summary::Summary;
-use super::{Plan, Trouble, ms, said};
+use super::{Plan, Trouble, ms, said, tenths};
 
 const NODE: &str = "pi-0042";
 const STATION: &str = "pc-07";
 /// A small machine under load needs seconds for what takes milliseconds; more means never.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How far apart a node's readings of its two clocks may be.
+const JITTER: Duration = Duration::from_millis(100);
 /// How late the plug may cut it by itself when the node is dead.
 const MAX_LEASE: Duration = Duration::from_secs(15);
 
@@ -54,8 +56,8 @@ struct Story<'a> {
     site: Site,
     /// When the power was paid for.
     since: Instant,
-    /// The deadline and its name on the wall clock, once it is confirmed.
-    deadline: Option<(Instant, u64)>,
+    /// The deadline, once it is confirmed.
+    deadline: Option<Instant>,
 }
 
 impl<'a> Story<'a> {
@@ -103,7 +105,7 @@ impl<'a> Story<'a> {
             grace_ms: Some(0),
             label: None,
         };
-        self.site.send(Request::SessionStart(start)).await.map_err(SiteError::from)?;
+        self.send(Request::SessionStart(start)).await?;
         let started = |event: &Event| {
             let What::SessionStarted(times) = &event.what else { return refusal(&event.what) };
             times.ends_at_ms.map(|ends_at_ms| Ok(deadline(event, ends_at_ms)))
@@ -113,12 +115,9 @@ impl<'a> Story<'a> {
             return Err(self.not_true("the node says that it powered the PC, the plug is off"));
         };
         let lease = self.lease()?;
-        let text = format!(
-            "power is on; if nobody calls again, the plug cuts it by itself at {}",
-            self.clock(lease)
-        );
-        self.tell("power_on", Who::Plug, on.at, text, json!({ "lease_at": self.at(lease) }))?;
-        let text = format!("confirms: the power is on, and paid for until {}", self.until());
+        let text = format!("power is on; {}", self.left_alone(lease));
+        self.tell("power_on", Who::Plug, on.at, text, json!({ "lease_ms": self.at_ms(lease) }))?;
+        let text = format!("confirms: power is on, and paid for until {}", self.until()?);
         self.now("started", Who::Node, text, json!({}))?;
         self.warned().await
     }
@@ -131,23 +130,23 @@ impl<'a> Story<'a> {
         self.now("sold_more", Who::Cafe, text, json!({ "more_ms": ms(more) }))?;
         let to = Extension::By(i64::try_from(ms(more)).expect("it is minutes"));
         let extend = SessionExtend { session: self.session.clone(), to };
-        self.site.send(Request::SessionExtend(extend)).await.map_err(SiteError::from)?;
+        self.send(Request::SessionExtend(extend)).await?;
         let extended = |event: &Event| {
             let What::SessionExtended(times) = &event.what else { return refusal(&event.what) };
-            Some(Ok(times.ends_at_ms))
+            times.ends_at_ms.map(|ends_at_ms| Ok(deadline(event, ends_at_ms)))
         };
-        let told_ms = self.event("the extension took effect", Instant::now(), extended).await?;
-        let (before, before_ms) = self.deadline.expect("it was started");
-        if told_ms != Some(before_ms + ms(more)) {
-            let what =
-                format!("the extension moved the end to {told_ms:?} ms, not by {}", ms(more));
+        let told = self.event("the extension took effect", Instant::now(), extended).await?;
+        let expected = self.deadline()? + more;
+        if told.max(expected) - told.min(expected) > JITTER {
+            let what = format!("{} more moved the end to {}", said(more), self.clock(told));
             return Err(self.not_true(&what));
         }
-        self.deadline = Some((before + more, before_ms + ms(more)));
+        self.deadline = Some(expected);
+        let text = format!("confirms: paid for until {} now", self.until()?);
+        self.now("extended", Who::Node, text, json!({}))?;
         let lease = self.lease()?;
-        let (until, cut) = (self.until(), self.clock(lease));
-        let text = format!("confirms: paid for until {until} now; the plug knows it, too ({cut})");
-        self.now("extended", Who::Node, text, json!({ "lease_at": self.at(lease) }))
+        let (text, facts) = (self.left_alone(lease), json!({ "lease_ms": self.at_ms(lease) }));
+        self.now("leased", Who::Plug, text, facts)
     }
 
     /// The agent is killed. Returns when the plug would cut the power by itself.
@@ -155,37 +154,41 @@ impl<'a> Story<'a> {
         self.wait_until(self.plan.kill_at).await?;
         let agent = self.agent.take().expect("it was started");
         let facts = json!({ "pid": agent.pid() });
-        agent.kill()?;
-        let text = "kills the node's program in the middle of it (SIGKILL)".to_owned();
+        agent.kill().map_err(|error| self.not_true(&error.to_string()))?;
+        let text = "kills the program on the node in the middle of it (SIGKILL)".to_owned();
         self.now("killed", Who::Demo, text, facts)?;
-        let limit = Instant::now() + PATIENCE;
         let gauge = self.gauge();
         let Self { screen, site, plug, .. } = self;
         let line = live(gauge, plug, screen.paint());
         let gone = site.status(|status| matches!(status, Status::Offline(_)));
-        let seen = screen.during(timeout_at(limit, gone), line).await?;
-        let Ok(seen) = seen else {
-            return Err(self.not_true("nobody told the café that the node is gone"));
-        };
-        seen?;
-        self.now("lost", Who::Cafe, "hears that the node is gone".to_owned(), json!({}))?;
+        match screen.during(timeout_at(Instant::now() + PATIENCE, gone), line).await? {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(self.not_true(&error.to_string())),
+            Err(_) => return Err(self.not_true("nobody told the café that the node is gone")),
+        }
+        let text = "hears that the node is gone, and can do nothing about it".to_owned();
+        self.now("lost", Who::Cafe, text, json!({}))?;
         self.wait_until(self.plan.start_again_at).await?;
-        let lease = self.lease()?;
         self.still_on("while the node was dead")?;
-        let cut = self.clock(lease);
-        let text = format!("power is still on; left alone, the plug cuts it by itself at {cut}");
-        self.now("still_on", Who::Plug, text, json!({ "lease_at": self.at(lease) }))?;
+        let lease = self.lease()?;
+        let text = format!("power is still on; {}", self.left_alone(lease));
+        self.now("still_on", Who::Plug, text, json!({ "lease_ms": self.at_ms(lease) }))?;
         Ok(lease)
     }
 
     /// The agent is started again and goes on where it was.
     async fn come_back(&mut self) -> Result<(), Trouble> {
         let config = self.site.folder().join("agent.toml");
-        let agent = Agent::launch(&config, self.site.folder())?;
-        let facts = json!({ "pid": agent.pid() });
-        self.agent = Some(agent);
+        let launched = Agent::launch(&config, self.site.folder());
+        let mut agent = launched.map_err(|error| self.not_true(&error.to_string()))?;
         let text = "starts it again, as the service manager of a node does".to_owned();
-        self.now("started_again", Who::Demo, text, facts)?;
+        self.now("started_again", Who::Demo, text, json!({ "pid": agent.pid() }))?;
+        let line = live(self.gauge(), &self.plug, self.screen.paint());
+        let ready = self.screen.during(agent.ready(), line).await?;
+        self.agent = Some(agent);
+        if ready.is_err() {
+            return Err(self.not_true("the program on the node did not come back"));
+        }
         let back = |event: &Event| {
             let What::NodeStarted(started) = &event.what else { return refusal(&event.what) };
             Some(Ok(started.clone()))
@@ -196,14 +199,14 @@ impl<'a> Story<'a> {
             return Err(self.not_true(&what));
         }
         self.still_on("when the node came back")?;
-        let text = "is back, found the session where it was, and left the power on".to_owned();
-        self.now("recovered", Who::Node, text, json!({ "off_for_ms": started.off_for_ms }))?;
+        let text = "is back, goes on where it was, and never touched the power".to_owned();
+        self.now("recovered", Who::Node, text, json!({}))?;
         self.warned().await
     }
 
     /// What was paid for is used up.
     async fn end(&mut self, lease: Instant) -> Result<Summary, Trouble> {
-        let (deadline, _) = self.deadline.expect("it was started");
+        let deadline = self.deadline()?;
         let ended = |event: &Event| {
             let What::SessionEnded(ended) = &event.what else { return refusal(&event.what) };
             Some(Ok(ended.clone()))
@@ -222,15 +225,14 @@ impl<'a> Story<'a> {
 
     /// The customer is warned.
     async fn warned(&mut self) -> Result<(), Trouble> {
-        let (deadline, _) = self.deadline.expect("it was started");
+        let deadline = self.deadline()?;
         let warning = |event: &Event| {
             let What::SessionWarning(warning) = &event.what else { return refusal(&event.what) };
             Some(Ok(warning.remaining_ms))
         };
         let due = deadline - self.plan.warn_before;
         let remaining_ms = self.event("the warning came", due, warning).await?;
-        let text =
-            format!("warns: {:.0} s left", Duration::from_millis(remaining_ms).as_secs_f64());
+        let text = format!("warns: {} left", said(tenths(Duration::from_millis(remaining_ms))));
         self.now("warning", Who::Node, text, json!({ "remaining_ms": remaining_ms }))
     }
 
@@ -249,7 +251,7 @@ impl<'a> Story<'a> {
         match screen.during(event, line).await? {
             Ok(Ok(Ok(found))) => Ok(found),
             Ok(Ok(Err(instead))) => Err(self.not_true(&format!("not true: {what}; {instead}"))),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(self.not_true(&error.to_string())),
             Err(_) => Err(self.not_true(&format!("not within {}: {what}", said(PATIENCE)))),
         }
     }
@@ -277,7 +279,7 @@ impl<'a> Story<'a> {
 
     /// When the plug would cut the power by itself, which must suit the deadline.
     fn lease(&self) -> Result<Instant, Trouble> {
-        let (deadline, _) = self.deadline.expect("it was started");
+        let deadline = self.deadline()?;
         let lease = self.plug.lease_remaining(1).map(|left| Instant::now() + left);
         match lease {
             Some(at) if at >= deadline && at <= deadline + MAX_LEASE => Ok(at),
@@ -316,22 +318,34 @@ impl<'a> Story<'a> {
         self.screen.tell(&Step { name, who, at, text, facts })
     }
 
-    fn until(&self) -> String {
-        self.clock(self.deadline.expect("it was started").0)
+    async fn send(&mut self, request: Request) -> Result<(), Trouble> {
+        let sent = self.site.send(request).await;
+        sent.map(drop).map_err(|error| self.not_true(&error.to_string()))
+    }
+
+    fn deadline(&self) -> Result<Instant, Trouble> {
+        self.deadline.ok_or_else(|| self.not_true("the session has no end"))
+    }
+
+    fn until(&self) -> Result<String, Trouble> {
+        Ok(self.clock(self.deadline()?))
+    }
+
+    fn left_alone(&self, lease: Instant) -> String {
+        format!("if nobody calls again, it goes off by itself at {}", self.clock(lease))
     }
 
     /// An instant as the story's lines name it.
     fn clock(&self, at: Instant) -> String {
-        format!("{:.1} s", self.at(at))
+        format!("{:.1} s", at.saturating_duration_since(self.since).as_secs_f64())
     }
 
-    fn at(&self, at: Instant) -> f64 {
-        at.saturating_duration_since(self.since).as_secs_f64()
+    fn at_ms(&self, at: Instant) -> u64 {
+        ms(at.saturating_duration_since(self.since))
     }
 
     fn gauge(&self) -> Gauge {
-        let until = self.deadline.map(|(at, _)| at);
-        Gauge { on: false, node: self.agent.is_some(), since: self.since, until }
+        Gauge { on: false, node: self.agent.is_some(), since: self.since, until: self.deadline }
     }
 }
 
@@ -354,13 +368,12 @@ fn refusal<T>(what: &What) -> Option<Result<T, String>> {
     None
 }
 
-/// The deadline that a `session.started` tells, and its name on the wall clock. It is reckoned
-/// by the boot clock, so that no wall-clock step fools the demo either.
-fn deadline(event: &Event, ends_at_ms: u64) -> (Instant, u64) {
+/// The deadline that an event names `ends_at_ms`. It is reckoned by the boot clock, so that no
+/// wall-clock step fools the demo either.
+fn deadline(event: &Event, ends_at_ms: u64) -> Instant {
     // In this order: a pause between the two readings makes the power seem late, never early.
     let now = Instant::now();
     let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has this clock");
     let ends = event.uptime_ms + ends_at_ms.saturating_sub(event.at_ms);
-    let left = Duration::from_millis(ends).saturating_sub(Duration::from(boot));
-    (now + left, ends_at_ms)
+    now + Duration::from_millis(ends).saturating_sub(Duration::from(boot))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::screen::Paint;
-use super::{ms, said};
+use super::{ms, said, tenths};
 
 /// How late the power may go while the node lives.
 const MAX_LATE: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ impl Summary {
         };
         let mut text = String::from("\n");
         text += &row("paid for", *paid, "");
-        text += &row("powered for", tenths(*powered), ", through the crash");
+        text += &row("powered for", *powered, ", through the crash");
         text += &row("off", *late, " after the end: never early, and at most 1 s late");
         text += &format!(
             "\n  Had the node stayed dead, the plug would have cut the power by itself,\n  \
@@ -95,11 +95,6 @@ impl Summary {
             "lease_after_end_ms": ms(self.lease),
         })
     }
-}
-
-/// As precise as the story's lines.
-fn tenths(duration: Duration) -> Duration {
-    Duration::from_millis(ms(duration) / 100 * 100)
 }
 
 #[cfg(test)]
