@@ -39,9 +39,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<Report, Failure> 
 async fn show(plan: Plan, screen: &mut Screen) -> Result<Summary, Trouble> {
     let paint = screen.paint();
     screen.title(&format!(
-        "\n{}\n\n  A customer pays for a PC. Its plug hangs on a Raspberry Pi, the {}, which takes its\n  \
-         orders from the {} over the internet. The program on the node, the messages, the\n  \
-         certificates and the HTTP to the {} are real; the plug and the café are played.\n",
+        "\n{}\n\n  \
+         A customer pays for a PC. Its plug hangs on a Raspberry Pi, the {}, which\n  \
+         takes its orders from the {} over the internet. The program on the node,\n  \
+         the messages, the certificates and the HTTP to the {} are real; the plug\n  \
+         and the café are played.\n",
         paint.bold(&format!("edge-agent: {} at an internet café", said(plan.total))),
         paint.color(32, "node"),
         paint.color(36, "café"),

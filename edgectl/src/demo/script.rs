@@ -332,7 +332,7 @@ impl<'a> Story<'a> {
     }
 
     fn left_alone(&self, lease: Instant) -> String {
-        format!("if nobody calls again, it goes off by itself at {}", self.clock(lease))
+        format!("left alone, it goes off by itself at {}", self.clock(lease))
     }
 
     /// An instant as the story's lines name it.
