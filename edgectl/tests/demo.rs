@@ -29,40 +29,42 @@ impl Demo {
     }
 
     fn start_with(program: &Path, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = TempDir::new().expect("a folder is made");
         let mut command = Command::new(program);
         command.args(["--json", "demo", "--seconds", "10"]).env("TMPDIR", folder.path());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = change(&mut command).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut child = change(&mut command).spawn().expect("edgectl runs");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         Self { child, lines, folder }
     }
 
     /// Reads on to the end of this step.
     fn step(&mut self, name: &str) -> Value {
-        let mut steps = self.lines.by_ref().map(|line| step(&line.unwrap()));
+        let mut steps = self.lines.by_ref().map(|line| step(&line.expect("it is text")));
         steps.find(|step| step["step"] == name).unwrap_or_else(|| panic!("no step {name}"))
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        let pid = self.child.id().try_into().expect("it is a pid");
+        kill(Pid::from_raw(pid), signal).expect("it runs");
     }
 
     /// Waits for its end; returns its exit code, the steps not read yet, and its last words.
     fn ended(mut self) -> (i32, Vec<Value>, String) {
-        let steps = self.lines.by_ref().map(|line| step(&line.unwrap())).collect();
+        let steps = self.lines.by_ref().map(|line| step(&line.expect("it is text"))).collect();
         let mut words = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
-        let code = self.child.wait().unwrap().code().expect("it ends by itself");
+        let mut stderr = self.child.stderr.take().expect("it is piped");
+        stderr.read_to_string(&mut words).expect("it is text");
+        let code = self.child.wait().expect("it ran").code().expect("it ends by itself");
         assert_eq!(group(self.child.id()), Vec::<PathBuf>::new(), "processes are left");
-        let left: Vec<_> = fs::read_dir(self.folder.path()).unwrap().collect();
+        let left: Vec<_> = fs::read_dir(self.folder.path()).expect("it is there").collect();
         assert!(left.is_empty(), "files are left: {left:?}");
         (code, steps, words)
     }
 }
 
 fn step(line: &str) -> Value {
-    serde_json::from_str(line).unwrap()
+    serde_json::from_str(line).expect("it is JSON")
 }
 
 /// The processes of a process group, as `/proc` names them.
@@ -73,14 +75,15 @@ fn group(leader: u32) -> Vec<PathBuf> {
         let rest = stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
         rest.split_whitespace().nth(2) == Some(&leader.to_string())
     };
-    let folders = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let folders = fs::read_dir("/proc").expect("Linux has it");
+    let folders = folders.map(|entry| entry.expect("it is listed").path());
     folders.filter(of_group).collect()
 }
 
 /// Writes a program.
 fn program(path: &Path, script: &str) {
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("it is written");
+    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is ours");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) async fn broker(screen: &mut Screen) -> Result<(), Trouble> {
     // when the demo is interrupted.
     let install = tokio::task::spawn_blocking(install_mosquitto);
     screen.busy(install).await?.expect("nobody aborts it and it does not panic")?;
-    let note = "Debian runs a mosquitto of its own from now on; `apt-get remove mosquitto` ends it";
+    let note = "installed; if Debian started one of its own, `apt-get remove mosquitto` ends it";
     screen.preparing("installed", note)
 }
 
