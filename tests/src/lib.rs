@@ -3,6 +3,9 @@
 //! A story file says only what somebody outside the node would see. Everything that waits has
 //! one generous limit, here.
 
+pub mod desk;
+pub mod script;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
