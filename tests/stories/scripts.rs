@@ -29,7 +29,8 @@ async fn a_script_gets_its_arguments_and_its_task_and_little_else() -> Result<()
 others=$(env | grep -cvE '^({known})=')
 files=$(for file in /proc/$$/fd/*; do readlink "$file"; done | grep -cE 'socket|data|anon|\.sock')
 echo "noise before the result"
-echo "{{\"args\":$args,\"task\":\"$EDGE_TASK_ID\",\"attempt\":$EDGE_TASK_ATTEMPT,\"others\":$others,\"files\":$files}}""#
+task="\"task\":\"$EDGE_TASK_ID\",\"attempt\":$EDGE_TASK_ATTEMPT"
+printf '{{"args":%s,%s,"others":%s,"files":%s}}\n' "$args" "$task" "$others" "$files""#
             ),
         )?;
         let args = json!({ "who": "you", "deep": [1, { "two": null }], "text": "ä \"quoted\" \n" });

@@ -90,7 +90,7 @@ async fn a_transfer_lights_the_whole_new_station_before_the_old_goes_dark() -> R
     }
     let on = |number: usize| desk.plug(number).history().first().map(|switch| switch.at);
     let off = |number: usize| desk.plug(number).history().last().map(|switch| switch.at);
-    assert!(on(3) < on(4) && on(4) < off(2) && off(2) < off(1));
+    assert!(on(3) < on(4) && on(4) < off(1).min(off(2)));
     // The old station is free for another guest.
     let body = json!({ "session": "s-2", "station": "pc-1", "duration_ms": 60_000 });
     desk.ask("session.start", body).await?;
