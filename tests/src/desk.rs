@@ -4,8 +4,6 @@
 //! Nothing here builds a command out of the protocol's types: a story writes down what the
 //! contract says, so that it holds whatever the types make of it.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::{Encoding, decode, decode_event, encode};
 use edgectl::lab::agent::Agent;
@@ -14,10 +12,8 @@ use edgectl::lab::site::Site;
 pub use edgectl::lab::wall::now_ms;
 use serde_json::{Value, json};
 
+use crate::transcript::{ANY, Transcript, is_about, seq, text};
 use crate::{outlet, station, within};
-
-/// The nobody of [`Desk::told_of`]: any subject.
-const ANY: &str = "";
 
 /// What a site is made of.
 #[derive(Debug, Clone)]
@@ -28,8 +24,8 @@ pub struct Layout {
     pub stations: Vec<(&'static str, Vec<&'static str>)>,
     /// More keys for `[tasks]`.
     pub tasks: &'static str,
-    /// More tables, before the outlets.
-    pub tables: &'static str,
+    /// Whether the node's clock counts as synced.
+    pub synced: bool,
 }
 
 impl Layout {
@@ -37,7 +33,7 @@ impl Layout {
     #[must_use]
     pub fn plugs(count: usize) -> Self {
         let plugs = vec![Profile::tasmota_14_4(); count];
-        Self { plugs, stations: Vec::new(), tasks: "", tables: "" }
+        Self { plugs, stations: Vec::new(), tasks: "", synced: true }
     }
 }
 
@@ -50,12 +46,7 @@ pub struct Desk {
     pub plugs: Vec<FakePlug>,
     /// The node, while it runs.
     pub agent: Option<Agent>,
-    /// Each event once, in the order of `seq`.
-    events: Vec<Value>,
-    /// The `seq` of those that a story has taken.
-    taken: BTreeSet<usize>,
-    /// The `seq` of those that came again, in the order of their coming.
-    again: Vec<u64>,
+    transcript: Transcript,
     /// What came on the retained topics and on telemetry, oldest first.
     said: Vec<(Leaf, Value)>,
     sent: Vec<String>,
@@ -88,7 +79,7 @@ impl Desk {
     pub async fn with(encoding: Encoding, layout: Layout) -> Result<Self> {
         let site = Site::start(&"pi-0042".parse()?, encoding).await?;
         let mut plugs = Vec::new();
-        let mut rest = layout.tables.to_owned();
+        let mut rest = String::new();
         for (position, profile) in layout.plugs.into_iter().enumerate() {
             let plug = FakePlug::start(profile).await?;
             let (name, number) = (format!("plug-{}", position + 1), position + 1);
@@ -101,14 +92,16 @@ impl Desk {
         for (name, outlets) in &layout.stations {
             rest += &station(name, outlets);
         }
-        site.configure_with(layout.tasks, &rest)?;
+        let config = site.configure_with(layout.tasks, &rest)?;
+        if !layout.synced {
+            let text = std::fs::read_to_string(&config)?;
+            std::fs::write(&config, text.replace("\"trusted\"", "\"untrusted\""))?;
+        }
         let mut desk = Self {
             site,
             plugs,
             agent: None,
-            events: Vec::new(),
-            taken: BTreeSet::new(),
-            again: Vec::new(),
+            transcript: Transcript::default(),
             said: Vec::new(),
             sent: Vec::new(),
         };
@@ -130,6 +123,18 @@ impl Desk {
     #[must_use]
     pub fn plug(&self, number: usize) -> &FakePlug {
         &self.plugs[number - 1]
+    }
+
+    /// Waits until plug number `number` is on, or off.
+    ///
+    /// # Errors
+    /// It stays as it is.
+    pub async fn goes(&self, number: usize, on: bool) -> Result<()> {
+        let changed = async {
+            self.plug(number).until(|plug| plug.is_on(1) == on).await;
+            Ok(())
+        };
+        within(&format!("plug-{number} goes {}", if on { "on" } else { "off" }), changed).await
     }
 
     /// The command that asks for `kind`, issued now, under a new id; nothing is sent.
@@ -242,12 +247,8 @@ impl Desk {
     async fn next(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let found = async {
             loop {
-                let mut open = self.events.iter().enumerate();
-                if let Some((place, event)) =
-                    open.find(|(place, event)| !self.taken.contains(place) && wanted(event))
-                {
-                    self.taken.insert(place);
-                    return Ok(event.clone());
+                if let Some(event) = self.transcript.pick(&wanted) {
+                    return Ok(event);
                 }
                 self.listen().await?;
             }
@@ -273,7 +274,7 @@ impl Desk {
     /// It does not.
     pub async fn comes_again(&mut self, seq: u64) -> Result<()> {
         let came = async {
-            while !self.again.contains(&seq) {
+            while !self.transcript.again().contains(&seq) {
                 self.listen().await?;
             }
             Ok(())
@@ -315,20 +316,13 @@ impl Desk {
     /// Every event so far, each once, in the order of `seq`.
     #[must_use]
     pub fn events(&self) -> &[Value] {
-        &self.events
+        self.transcript.events()
     }
 
     /// Every event so far of type `kind` about `subject`, taken or not; an empty one is any.
     #[must_use]
     pub fn all(&self, kind: &str, subject: &str) -> Vec<&Value> {
-        let wanted = |event: &&Value| event["type"] == kind && is_about(event, subject);
-        self.events.iter().filter(wanted).collect()
-    }
-
-    /// The `seq` of each event that came again.
-    #[must_use]
-    pub fn again(&self) -> &[u64] {
-        &self.again
+        self.transcript.all(kind, subject)
     }
 
     /// Takes in one message, and checks that nothing is missing, changed or out of place.
@@ -343,7 +337,7 @@ impl Desk {
             ensure!(!message.retain, "an event is retained: {read}");
             let typed = serde_json::to_value(decode_event(&message.payload)?)?;
             ensure!(typed == read, "the types lose something: {read}");
-            return self.take(read);
+            return self.transcript.take(read, &self.sent);
         }
         let leaf = [
             (topics.status(), Leaf::Status, true),
@@ -356,27 +350,6 @@ impl Desk {
         self.said.push((leaf, read));
         Ok(())
     }
-
-    fn take(&mut self, event: Value) -> Result<()> {
-        let last = self.events.len();
-        let number = seq(&event)?;
-        let place = usize::try_from(number)?.checked_sub(1).context("seq starts at 1")?;
-        if let Some(known) = self.events.get(place) {
-            ensure!(*known == event, "event {number} came again as another: {event}, was {known}");
-            self.again.push(number);
-            return Ok(());
-        }
-        ensure!(place == last, "event {number} came after event {last}");
-        if let Some(first) = self.events.first() {
-            ensure!(first["store"] == event["store"], "another store: {event}");
-        }
-        if let Some(cause) = event.get("cause") {
-            let known = cause.as_str().is_some_and(|cause| self.sent.iter().any(|id| id == cause));
-            ensure!(known, "a cause that nobody sent: {event}");
-        }
-        self.events.push(event);
-        Ok(())
-    }
 }
 
 /// The id of a command.
@@ -386,40 +359,4 @@ impl Desk {
 #[must_use]
 pub fn id(command: &Value) -> String {
     command["id"].as_str().expect("a command of a story has an id").to_owned()
-}
-
-/// The text `field` of an event's body; empty where there is none.
-#[must_use]
-pub fn text(event: &Value, field: &str) -> String {
-    event["body"][field].as_str().unwrap_or_default().to_owned()
-}
-
-/// The number `field` of an event's body.
-///
-/// # Errors
-/// There is none.
-pub fn number(event: &Value, field: &str) -> Result<u64> {
-    event["body"][field].as_u64().with_context(|| format!("no {field} in {event}"))
-}
-
-/// The names of an event's body's fields, in alphabetical order.
-#[must_use]
-pub fn fields(event: &Value) -> Vec<&str> {
-    let body = event["body"].as_object();
-    let mut names: Vec<&str> = body.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    names
-}
-
-/// The `seq` of an event.
-///
-/// # Errors
-/// It has none.
-pub fn seq(event: &Value) -> Result<u64> {
-    event["seq"].as_u64().with_context(|| format!("no seq in {event}"))
-}
-
-fn is_about(event: &Value, subject: &str) -> bool {
-    let body = &event["body"];
-    subject == ANY || ["session", "outlet", "task"].iter().any(|field| body[*field] == subject)
 }

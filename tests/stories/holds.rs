@@ -3,8 +3,8 @@
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
 use serde_json::{Value, json};
-use tests::desk::{Desk, Leaf, now_ms, number, text};
-use tests::within;
+use tests::desk::{Desk, Leaf, now_ms};
+use tests::transcript::{number, text};
 
 fn start(session: &str, duration_ms: u64) -> Value {
     json!({ "session": session, "station": "pc-1", "duration_ms": duration_ms })
@@ -16,11 +16,6 @@ fn held(on: bool, for_ms: u64) -> Value {
 
 fn forced(on: bool, for_ms: u64) -> Value {
     json!({ "outlet": "plug-1", "on": on, "for_ms": for_ms, "force": true })
-}
-
-async fn goes(desk: &Desk, on: bool) -> Result<()> {
-    within("the plug changes", async { Ok(desk.plug(1).until(|plug| plug.is_on(1) == on).await) })
-        .await
 }
 
 fn no_hold(state: &Value) -> bool {
@@ -114,7 +109,7 @@ async fn a_forced_hold_lasts_to_the_session_s_end_at_most() -> Result<()> {
         desk.ask("session.start", start("s-1", 2_000)).await?;
         desk.told("session.started").await?;
         desk.ask("outlet.set", forced(on, 60_000)).await?;
-        goes(&desk, on).await?;
+        desk.goes(1, on).await?;
         let ended = desk.told("session.ended").await?;
         assert!(!desk.plug(1).is_on(1), "a session's off beats every hold");
         assert!(number(&ended, "late_ms")? < 1_000, "{ended}");

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::Encoding;
 use edgectl::lab::plug::{By, FakePlug, Profile};
 use serde_json::json;
-use tests::desk::{Desk, Layout, Leaf, now_ms, number, text};
-use tests::within;
+use tests::desk::{Desk, Layout, Leaf, now_ms};
+use tests::transcript::{number, text};
 
 /// A plug may cut the power so long after the off time.
 const MAX_LATE_MS: u64 = 15_000;
@@ -146,8 +146,7 @@ async fn a_plug_whose_node_has_died_cuts_the_power_by_itself() -> Result<()> {
         desk.ask("session.start", body).await?;
         let ends_at_ms = number(&desk.told("session.started").await?, "ends_at_ms")?;
         desk.agent.take().context("it runs")?.kill()?;
-        let off = desk.plug(1).until(|plug| !plug.is_on(1));
-        within("the plug goes off", async { Ok(off.await) }).await?;
+        desk.goes(1, false).await?;
         let off = desk.plug(1).history().pop().context("it went off")?;
         assert_eq!(off.by, By::Timer);
         assert!(off.at_ms + GRAIN_MS >= ends_at_ms, "{} ms early", ends_at_ms - off.at_ms);

@@ -1,5 +1,6 @@
 //! Stories of a site, each told from outside: one file a chapter.
 
+mod blackout;
 mod booking;
 mod commands;
 mod holds;
@@ -11,3 +12,4 @@ mod scripts;
 mod session;
 mod stations;
 mod topics;
+mod unsynced;

@@ -4,7 +4,8 @@ use anyhow::Result;
 use edge_protocol::codec::Encoding;
 use edgectl::lab::plug::Profile;
 use serde_json::{Value, json};
-use tests::desk::{Desk, Layout, Leaf, now_ms, number, text};
+use tests::desk::{Desk, Layout, Leaf, now_ms};
+use tests::transcript::{number, text};
 
 fn wait(task: &str, wait_ms: u64, priority: u8) -> Value {
     let payload = json!({ "wait_ms": wait_ms });
@@ -133,10 +134,8 @@ async fn a_power_cycle_that_is_cancelled_gives_the_power_back() -> Result<()> {
     desk.ask("session.start", body).await?;
     desk.told("session.started").await?;
     desk.ask("task.submit", cycle("t-1", 50_000)).await?;
-    let off = desk.plug(1).until(|plug| !plug.is_on(1));
-    tests::within("the plug goes off", async { Ok(off.await) }).await?;
+    desk.goes(1, false).await?;
     let cancel = desk.ask("task.cancel", json!({ "task": "t-1" })).await?;
     assert_eq!(desk.told("task.cancelled").await?["cause"], cancel);
-    let on = desk.plug(1).until(|plug| plug.is_on(1));
-    tests::within("the plug goes on again", async { Ok(on.await) }).await
+    desk.goes(1, true).await
 }

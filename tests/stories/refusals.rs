@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result};
 use edge_protocol::codec::{Encoding, encode};
 use edge_protocol::limits::{MAX_DEPTH, MAX_MESSAGE_BYTES};
 use serde_json::{Value, json};
-use tests::desk::{Desk, Layout, fields, id, now_ms, text};
+use tests::desk::{Desk, Layout, id, now_ms};
 use tests::script;
+use tests::transcript::{fields, text};
 
 #[tokio::test]
 async fn what_is_no_command_is_malformed_or_too_large_and_never_comes_back() -> Result<()> {
@@ -287,6 +288,26 @@ async fn a_full_task_queue_is_busy_and_the_same_command_is_taken_once_there_is_r
         );
         nothing_comes_back(&mut desk).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_is_full_by_its_bytes_as_well() -> Result<()> {
+    let tasks = "concurrency = 1\nmax_bytes = 1048576";
+    let mut desk = Desk::with(Encoding::Cbor, Layout { tasks, ..Layout::plugs(1) }).await?;
+    script::put(&desk.site, "long", "sleep 300")?;
+    let large = |number: usize| {
+        let payload = json!({ "name": "long", "args": { "padding": "x".repeat(60_000) } });
+        json!({ "task": format!("t-{number}"), "kind": "script", "payload": payload })
+    };
+    for number in 1..=17 {
+        desk.ask("task.submit", large(number)).await?;
+    }
+    assert_eq!(desk.refused("task.submit", large(18)).await?.0, "busy");
+    let small = json!({ "task": "small", "kind": "wait", "payload": { "wait_ms": 1 } });
+    desk.ask("task.submit", small).await?;
+    desk.ask("task.cancel", json!({ "task": "t-17" })).await?;
+    desk.ask("task.submit", large(18)).await?;
     Ok(())
 }
 

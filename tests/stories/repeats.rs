@@ -3,7 +3,8 @@
 use anyhow::Result;
 use edge_protocol::codec::{Encoding, encode};
 use serde_json::{Value, json};
-use tests::desk::{Desk, fields, id};
+use tests::desk::{Desk, id};
+use tests::transcript::fields;
 
 fn start(session: &str) -> Value {
     json!({ "session": session, "station": "pc-1", "duration_ms": 60_000 })

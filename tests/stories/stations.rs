@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use edge_protocol::codec::Encoding;
 use edgectl::lab::plug::Fault;
 use serde_json::json;
-use tests::desk::{Desk, Layout, number, seq, text};
-use tests::within;
+use tests::desk::{Desk, Layout};
+use tests::transcript::{number, seq, text};
 
 fn one_station() -> Layout {
     Layout { stations: vec![("pc-1", vec!["plug-2", "plug-1", "plug-3"])], ..Layout::plugs(3) }
@@ -51,8 +51,7 @@ async fn an_outlet_that_does_not_obey_holds_up_no_other_off() -> Result<()> {
     desk.plug(3).set_fault(Fault::Lies);
     let off_at_ms = number(&desk.told("session.ending").await?, "off_at_ms")?;
     for position in [1, 2] {
-        let off = desk.plug(position).until(|plug| !plug.is_on(1));
-        within("the others go off", async { Ok(off.await) }).await?;
+        desk.goes(position, false).await?;
     }
     let last = desk.plug(2).history().pop().context("it went off")?.at_ms;
     assert!(last < off_at_ms + 2_000, "{} ms late", last - off_at_ms);
@@ -85,8 +84,7 @@ async fn a_transfer_lights_the_whole_new_station_before_the_old_goes_dark() -> R
     let transferred = desk.told("session.transferred").await?;
     assert_eq!(number(&transferred, "ends_at_ms")?, ends_at_ms, "no second was won or lost");
     for old in [1, 2] {
-        let off = desk.plug(old).until(|plug| !plug.is_on(1));
-        within("the old station goes off", async { Ok(off.await) }).await?;
+        desk.goes(old, false).await?;
     }
     let on = |number: usize| desk.plug(number).history().first().map(|switch| switch.at);
     let off = |number: usize| desk.plug(number).history().last().map(|switch| switch.at);
@@ -107,8 +105,7 @@ async fn a_paused_station_goes_off_in_reverse_and_on_in_order_again() -> Result<
     desk.told("session.started").await?;
     desk.ask("session.pause", json!({ "session": "s-1" })).await?;
     for number in 1..=3 {
-        let off = desk.plug(number).until(|plug| !plug.is_on(1));
-        within("the station goes off", async { Ok(off.await) }).await?;
+        desk.goes(number, false).await?;
     }
     desk.ask("session.resume", json!({ "session": "s-1" })).await?;
     desk.told("session.resumed").await?;

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use edge_protocol::codec::Encoding;
 use serde_json::{Value, json};
-use tests::desk::{Desk, Leaf, number, seq, text};
+use tests::desk::{Desk, Leaf};
+use tests::transcript::{number, seq, text};
 
 fn kinds(events: &[Value]) -> Vec<&str> {
     events.iter().filter_map(|event| event["type"].as_str()).collect()
