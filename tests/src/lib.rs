@@ -3,6 +3,13 @@
 //! A story file says only what somebody outside the node would see. Everything that waits has
 //! one generous limit, here.
 
+pub mod ask;
+pub mod ledger;
+pub mod program;
+pub mod row;
+pub mod service;
+pub mod time;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};

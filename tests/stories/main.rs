@@ -1,3 +1,5 @@
 //! Stories of a site, each told from outside: one file a chapter.
 
+mod kill_loop;
+mod killed;
 mod session;
