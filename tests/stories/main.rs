@@ -1,5 +1,6 @@
 //! Stories of a site, each told from outside: one file a chapter.
 
+mod broker_away;
 mod kill_loop;
 mod killed;
 mod session;
