@@ -4,6 +4,7 @@
 //! one generous limit, here.
 
 pub mod ask;
+pub mod identity;
 pub mod ledger;
 pub mod program;
 pub mod row;
