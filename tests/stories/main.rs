@@ -4,4 +4,5 @@ mod broker_away;
 mod identities;
 mod kill_loop;
 mod killed;
+mod plug_faults;
 mod session;
