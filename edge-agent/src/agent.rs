@@ -3,9 +3,10 @@
 //! The order never changes: orders to outlets at once, the writes to the store, and everything
 //! else once those are on disk. The loop never waits for the disk, nor for anything but news.
 
+pub mod sequence;
 mod start;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::sequence::Sequence;
 pub use self::start::{StartError, run};
 use crate::config::Config;
 use crate::drivers::Numbered;
@@ -32,7 +34,7 @@ use crate::node::settings::Settings;
 use crate::node::time::BootMs;
 use crate::node::{Act, Disk, Effects, Input, Node, ScriptOutcome};
 use crate::runners::script::{self, Outcome, ScriptRun};
-use crate::store::{Batch, Completion, Journal, SpaceLevel};
+use crate::store::{Completion, Journal, SpaceLevel};
 
 /// Batches that wait for the disk, before the loop lets commands wait at the broker.
 const MAX_UNSTORED: usize = 64;
@@ -42,14 +44,6 @@ const MAX_INPUTS: usize = 256;
 const TELEMETRY_MS: u64 = 60_000;
 /// An orderly stop leaves what is not on disk by then to recovery.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
-
-/// What waits for a batch to be stored.
-struct Unstored {
-    number: u64,
-    /// The connection that was up when the node decided: a publish belongs to it.
-    connection: u64,
-    acts: Vec<Act>,
-}
 
 /// Where news comes from.
 struct Doors {
@@ -82,8 +76,7 @@ struct Agent {
     scripts: JoinSet<()>,
     stops: BTreeMap<TaskId, oneshot::Sender<()>>,
     inbox: UnboundedSender<Input>,
-    unstored: VecDeque<Unstored>,
-    next_batch: u64,
+    sequence: Sequence,
     connection: u64,
     offline_because: Option<String>,
     tokens: BTreeMap<u64, link::Token>,
@@ -118,7 +111,7 @@ impl Agent {
         tokio::pin!(stop);
         loop {
             self.settle();
-            let roomy = self.unstored.len() < MAX_UNSTORED;
+            let roomy = self.sequence.unstored() < MAX_UNSTORED;
             let ended = tokio::select! {
                 biased;
                 () = self.alarm.rings() => None,
@@ -142,7 +135,7 @@ impl Agent {
                 self.heard(Some(input));
             } else if let Ok(completion) = doors.completions.try_recv() {
                 self.completed(Some(completion));
-            } else if self.unstored.len() < MAX_UNSTORED
+            } else if self.sequence.unstored() < MAX_UNSTORED
                 && let Ok(news) = doors.link.try_recv()
             {
                 self.linked(Some(news));
@@ -175,25 +168,17 @@ impl Agent {
         self.alarm.set([self.node.wake_at(), pulse, telemetry].into_iter().flatten().min());
     }
 
-    fn perform(&mut self, effects: Effects) {
-        for (outlet, number, order) in effects.orders {
+    fn perform(&mut self, mut effects: Effects) {
+        for (outlet, number, order) in std::mem::take(&mut effects.orders) {
             if let Some(driver) = self.drivers.get(&outlet) {
                 let _ = driver.send((number, order));
             }
         }
-        let connection = self.connection;
-        if !effects.writes.is_empty() {
-            let number = self.next_batch;
-            self.next_batch += 1;
-            let batch = Batch { number, writes: effects.writes, last_seq: effects.last_seq };
+        let (batch, ready) = self.sequence.admit(effects, self.connection);
+        if let Some(batch) = batch {
             self.journal.submit(batch);
-            self.unstored.push_back(Unstored { number, connection, acts: effects.acts });
-        } else if let Some(last) = self.unstored.back() {
-            let number = last.number;
-            self.unstored.push_back(Unstored { number, connection, acts: effects.acts });
-        } else {
-            effects.acts.into_iter().for_each(|act| self.act(act, connection));
         }
+        ready.into_iter().for_each(|(connection, act)| self.act(act, connection));
     }
 
     fn act(&mut self, act: Act, connection: u64) {
@@ -264,9 +249,8 @@ impl Agent {
     fn completed(&mut self, completion: Option<Completion>) -> Option<Ended> {
         match completion {
             Some(Completion::Stored { through }) => {
-                while self.unstored.front().is_some_and(|first| first.number <= through) {
-                    let stored = self.unstored.pop_front().expect("it was just seen");
-                    stored.acts.into_iter().for_each(|act| self.act(act, stored.connection));
+                for (connection, act) in self.sequence.stored(through) {
+                    self.act(act, connection);
                 }
                 if std::mem::take(&mut self.disk.failing) {
                     self.step(self.disk.input());
@@ -359,7 +343,7 @@ impl Agent {
         self.step(Input::Stop);
         self.settle();
         let stored = async {
-            while !self.unstored.is_empty() {
+            while self.sequence.unstored() > 0 {
                 let completion = doors.completions.recv().await;
                 if self.completed(completion).is_some() {
                     break;

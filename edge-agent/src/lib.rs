@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod config;
 mod drivers;
+pub mod endpoint;
 pub mod host;
 pub mod link;
 pub mod local;

@@ -1,7 +1,7 @@
 //! From a configuration to a running loop, in the order that matters: clock, store, recovery,
 //! outlets safe, link, supervision, ready.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{channel, unbounded_channel};
 use tokio::task::JoinSet;
 
+use super::sequence::Sequence;
 use super::{Agent, DiskHealth, Doors, Ended};
 use crate::config::{Config, Driver, OutletConfig};
 use crate::host::alarm::Alarm;
@@ -145,8 +146,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         scripts: JoinSet::new(),
         stops: BTreeMap::new(),
         inbox,
-        unstored: VecDeque::new(),
-        next_batch: 1,
+        sequence: Sequence::default(),
         connection: 0,
         offline_because: Some("not connected yet".to_owned()),
         tokens: BTreeMap::new(),
@@ -212,11 +212,7 @@ fn link_settings(
     let broker = &config.broker;
     link::Settings {
         client_id: config.node.to_string(),
-        endpoints: broker
-            .endpoints
-            .iter()
-            .map(|at| link::Endpoint { host: at.host.clone(), port: at.port })
-            .collect(),
+        endpoints: broker.endpoints.clone(),
         tls,
         topics: Topics::new(&broker.topic_root, config.node.clone()),
         groups: config.groups.clone(),

@@ -5,7 +5,6 @@
 
 mod check;
 mod driver;
-mod endpoint;
 mod file;
 mod identity;
 mod outlets;
@@ -20,11 +19,11 @@ use std::time::Duration;
 use edge_protocol::codec::Encoding;
 use edge_protocol::id::{GroupId, NodeId, OutletId, StationId};
 
+use crate::endpoint::Endpoint;
 use crate::host::clock::{Clock, ClockSource};
 use crate::node::settings::{Button, Rest};
 
 pub use driver::Driver;
-pub use endpoint::Endpoint;
 
 /// Where the configuration is unless the command line names another place.
 pub const DEFAULT_PATH: &str = "/etc/edge-agent/agent.toml";
@@ -100,7 +99,7 @@ pub struct Broker {
     pub encoding: Encoding,
     /// What every topic starts with, without a slash at either end.
     pub topic_root: String,
-    /// MQTT's keep alive: 1 s to 18 h.
+    /// MQTT's keep alive: 5 s to 18 h.
     pub keep_alive: Duration,
     /// The first pause before another try; not above `reconnect_max`.
     pub reconnect_min: Duration,

@@ -7,9 +7,9 @@ use edge_protocol::id::OutletId;
 use toml::Spanned;
 
 use super::driver::{self, Driver};
-use super::endpoint::Endpoint;
 use super::file::{self, Backend, DriverName};
 use super::{Flaw, OutletConfig, StationConfig};
+use crate::endpoint::Endpoint;
 use crate::node::settings::Rest;
 
 /// The pins of the Raspberry Pi's header, by BCM number.

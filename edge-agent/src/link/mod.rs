@@ -9,7 +9,6 @@
 
 mod arrivals;
 mod backoff;
-mod endpoint;
 mod inflight;
 mod pipe;
 mod session;
@@ -19,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::endpoint::Endpoint;
 use edge_protocol::id::GroupId;
 use edge_protocol::topic::Topics;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -28,7 +28,6 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 pub use arrivals::Token;
 pub use backoff::Reconnect;
-pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use tls::{TlsError, tls};
 
 use backoff::Backoff;

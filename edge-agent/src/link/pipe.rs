@@ -17,8 +17,8 @@ use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 
 use super::Settings;
 use super::arrivals::RECEIVE_MAXIMUM;
-use super::endpoint::Endpoint;
 use super::tls;
+use crate::endpoint::Endpoint;
 
 /// From the first packet to the broker's welcome: name, TCP, TLS, CONNACK. A peer that stalls in
 /// the middle of the handshake costs no more.

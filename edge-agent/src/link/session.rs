@@ -16,10 +16,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::arrivals::{Admission, Arrivals, Token};
-use super::endpoint::Endpoint;
 use super::inflight::{Inflight, Sent};
 use super::pipe::{self, CAPACITY, CONNECT_DEADLINE, Limits};
 use super::{Ask, News, Order, Settings};
+use crate::endpoint::Endpoint;
 
 /// Orders wait in the loop's queue while rumqttc holds this many unsent requests; the rest of its
 /// queue is for the acknowledgement of what needs no order.

@@ -16,19 +16,12 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::mark::{Position, sync_dir};
-use super::pieces::{self, Layout};
+use super::pieces::{self, Layout, SEGMENT_BYTES};
 use super::space::is_full;
 use super::{Batch, Row, event_key, event_seq};
 
 /// sled's own default is 1 GB.
 const CACHE_BYTES: u64 = 8 << 20;
-
-/// Unit of sled's file; fixed when a store is made. A quarter of it is the longest record that
-/// sled keeps in its file. Longer ones become files of their own, which sled neither syncs nor
-/// survives a full disk with: its flush then waits for ever. [`pieces`] keeps records shorter.
-/// Smaller segments mean fewer bytes written for a lone batch (64 KiB: a sixth less), but leave
-/// no room for our longest keys.
-pub(super) const SEGMENT_BYTES: usize = 128 << 10;
 
 /// Why sled did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +133,12 @@ impl Disk {
             .map_err(Failure::sled("opening the store"))?;
         let file = File::open(path.join("db")).map_err(Failure::system("opening sled's file"))?;
         let (layout, scan) = scan(&db)?;
-        let disk = Self { db, file, layout, syncs, path: path.to_owned() };
+        let mut disk = Self { db, file, layout, syncs, path: path.to_owned() };
+        // A store may read well and still bring sled down at its first write. Better here, where
+        // that is caught or counted, than in a batch at each start.
+        if let Some(position) = &scan.position {
+            disk.apply(&[], position)?;
+        }
         disk.sync()?;
         // Opening writes a snapshot file and drops the one before.
         sync_dir(path).map_err(Failure::system("syncing the store's directory"))?;
@@ -264,6 +262,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// is what the next sync must put on the disk.
 pub(super) fn rewrite(path: &Path) -> Result<(), Failure> {
     let again = || -> io::Result<()> {
+        wait_for_lock(path)?;
         let file = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
         let mut buffer = vec![0; SEGMENT_BYTES];
         let mut offset = 0;

@@ -341,7 +341,10 @@ async fn the_second_endpoint_is_tried_when_the_first_does_not_answer() {
     });
     let mut settings = settings(&authority, NODE, broker.port);
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    settings.endpoints.insert(0, format!("mqtts://{unused}").parse().unwrap());
+    settings.endpoints.insert(
+        0,
+        edge_agent::endpoint::Endpoint { host: unused.ip().to_string(), port: unused.port() },
+    );
     let mut node = Node::start(settings);
     let (reason, _) = node.down().await;
     assert!(reason.contains("refused"), "{reason}");

@@ -23,7 +23,7 @@ pub(crate) struct Node {
 pub(crate) fn settings(authority: &Authority, node: &str, port: u16) -> Settings {
     Settings {
         client_id: node.to_owned(),
-        endpoints: vec![format!("mqtts://127.0.0.1:{port}").parse().unwrap()],
+        endpoints: vec![edge_agent::endpoint::Endpoint { host: "127.0.0.1".into(), port }],
         tls: authority.client(node),
         topics: Topics::new(DEFAULT_ROOT, node.parse().unwrap()),
         groups: vec![],

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
+use super::super::disk::faults::fail_syncs;
 use super::*;
 
 /// A store of `events` events, closed.
@@ -150,6 +151,22 @@ fn what_sled_refuses_is_put_aside_and_never_more_than_two_are_kept() {
         fs::write(dir.path().join("store/conf"), "segment_size: no number\nxxxx").unwrap();
     }
     assert_eq!(asides(dir.path()), 2);
+}
+
+#[test]
+fn damage_found_while_running_ends_the_store_and_the_next_start_tells_it() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 400);
+    let mut store = opened(dir.path());
+    let db = fs::OpenOptions::new().write(true).open(dir.path().join("store/db")).unwrap();
+    db.write_all_at(&vec![0; 100_000], 0).unwrap();
+    // sled only looks at its file again when it is opened anew.
+    fail_syncs(&dir.path().join("store"), 1);
+    store.journal.submit(numbered(401));
+    assert!(matches!(store.next(), Completion::Trouble { full: false, .. }));
+    assert_eq!(store.completions.blocking_recv(), None);
+    store.journal.close();
+    assert!(opened(dir.path()).lost.is_some());
 }
 
 /// Flips, zeroes and truncations of each file that sled keeps, at seeded places: whatever sled

@@ -14,7 +14,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Reads `SCHEME://HOST[:PORT]`; the error says what is wrong with `url`.
-    pub(super) fn parse(url: &str, scheme: &str, default_port: u16) -> Result<Self, String> {
+    pub(crate) fn parse(url: &str, scheme: &str, default_port: u16) -> Result<Self, String> {
         let wanted = format!("{url:?} must be {scheme}://HOST or {scheme}://HOST:PORT");
         let Some((_, rest)) = url.split_once("://").filter(|(found, _)| *found == scheme) else {
             return Err(wanted);
