@@ -1,8 +1,11 @@
 //! One task an outlet, between the node's orders and the device.
 //!
 //! Orders come one at a time, but for an off: it overtakes whatever is under way, so a newer order
-//! always drops the one before. Nothing is decided here and nothing is tried twice.
+//! drops the one before. Only an off that is asked for again while one is under way joins it: a
+//! slow plug would otherwise never get as far as being read back. Nothing is decided here and
+//! nothing is tried twice.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,18 +47,27 @@ async fn drive(
     mut orders: UnboundedReceiver<Numbered>,
 ) {
     let mut next = orders.recv().await;
-    while let Some((number, order)) = next {
+    while let Some((mut number, order)) = next {
         progress.beat();
-        next = tokio::select! {
-            biased;
-            newer = orders.recv() => newer,
-            result = perform(&mut outlet, order, &clock) => {
-                if let Err(failure) = &result {
-                    tracing::debug!(outlet = %id, ?order, message = failure.message, "an order failed");
+        let mut performing = pin!(perform(&mut outlet, order, &clock));
+        next = loop {
+            tokio::select! {
+                biased;
+                newer = orders.recv() => match newer {
+                    Some((newest, Order::Off)) if order == Order::Off => {
+                        progress.beat();
+                        number = newest;
+                    }
+                    newer => break newer,
+                },
+                result = &mut performing => {
+                    if let Err(failure) = &result {
+                        tracing::debug!(outlet = %id, ?order, message = failure.message, "an order failed");
+                    }
+                    // The loop has ended if nobody listens, and so does the process.
+                    let _ = inbox.send(Input::Outlet { outlet: id.clone(), number, result });
+                    break orders.recv().await;
                 }
-                // The loop has ended if nobody listens, and so does the process.
-                let _ = inbox.send(Input::Outlet { outlet: id.clone(), number, result });
-                orders.recv().await
             }
         };
     }
@@ -144,6 +156,22 @@ mod tests {
         bench.orders.send((2, Order::Off)).unwrap();
         let (number, result) = answer(&mut bench).await;
         assert_eq!((number, result.unwrap().on), (2, false), "order 1 is never answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_off_asked_for_again_joins_the_one_under_way() {
+        let mut bench = bench(Conduct::Stall);
+        let asked = tokio::time::Instant::now();
+        for number in 1..=3 {
+            bench.orders.send((number, Order::Off)).unwrap();
+            tokio::task::yield_now().await;
+        }
+        let (number, result) = answer(&mut bench).await;
+        assert_eq!((number, result.unwrap_err().fault), (3, Fault::Unreachable));
+        let first = asked.elapsed();
+        bench.orders.send((4, Order::Off)).unwrap();
+        assert_eq!(answer(&mut bench).await.0, 4, "an answered one is not joined");
+        assert_eq!(asked.elapsed(), first * 2);
     }
 
     #[tokio::test(start_paused = true)]

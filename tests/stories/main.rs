@@ -2,9 +2,14 @@
 
 mod blackout;
 mod booking;
+mod broker_away;
 mod commands;
 mod holds;
+mod identities;
+mod kill_loop;
+mod killed;
 mod leases;
+mod plug_faults;
 mod queue;
 mod refusals;
 mod repeats;
