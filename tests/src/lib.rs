@@ -3,19 +3,16 @@
 //! A story file says only what somebody outside the node would see. Everything that waits has
 //! one generous limit, here.
 
-<<<<<<< HEAD
-pub mod desk;
-pub mod script;
-pub mod transcript;
-=======
 pub mod ask;
+pub mod desk;
 pub mod identity;
 pub mod ledger;
 pub mod program;
 pub mod row;
+pub mod script;
 pub mod service;
 pub mod time;
->>>>>>> s2
+pub mod transcript;
 
 use std::time::Duration;
 

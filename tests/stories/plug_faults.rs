@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use edge_protocol::event::{Code, Event, Fault as Told, Lease, Reason, What};
-use edgectl::lab::plug::{Fault, FakePlug};
+use edgectl::lab::plug::{FakePlug, Fault};
 use tests::ask::{abandon, end, extend, start_on};
 use tests::row::Row;
 use tests::{time, within};
@@ -82,8 +82,10 @@ async fn a_station_that_can_not_be_powered_fails_after_30_s_and_holds_up_no_othe
             _ => {}
         }
     }
-    let expected: BTreeMap<usize, Told> =
-        (1..).zip(&faults).filter_map(|(number, fault)| Some((number, fault.as_ref()?.1))).collect();
+    let expected: BTreeMap<usize, Told> = (1..)
+        .zip(&faults)
+        .filter_map(|(number, fault)| Some((number, fault.as_ref()?.1)))
+        .collect();
     assert_eq!(told, expected);
     // Off is pursued as at an end: whoever is reached again goes off, and stays off.
     for (_, plug) in row.plugs() {
@@ -139,8 +141,10 @@ async fn an_outlet_that_does_not_go_off_is_a_fault_at_once_and_pursued_without_e
             _ => {}
         }
     }
-    let expected: BTreeMap<usize, Told> =
-        (1..).zip(&faults).filter_map(|(number, fault)| Some((number, fault.as_ref()?.1))).collect();
+    let expected: BTreeMap<usize, Told> = (1..)
+        .zip(&faults)
+        .filter_map(|(number, fault)| Some((number, fault.as_ref()?.1)))
+        .collect();
     assert_eq!(told, expected);
     // Whoever hears at all hears it again and again.
     let silent = row.plug(3);
