@@ -1,8 +1,11 @@
 //! One task an outlet, between the node's orders and the device.
 //!
 //! Orders come one at a time, but for an off: it overtakes whatever is under way, so a newer order
-//! always drops the one before. Nothing is decided here and nothing is tried twice.
+//! drops the one before. Only an off that is asked for again while one is under way joins it: a
+//! slow plug would otherwise never get as far as being read back. Nothing is decided here and
+//! nothing is tried twice.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,18 +47,27 @@ async fn drive(
     mut orders: UnboundedReceiver<Numbered>,
 ) {
     let mut next = orders.recv().await;
-    while let Some((number, order)) = next {
+    while let Some((mut number, order)) = next {
         progress.beat();
-        next = tokio::select! {
-            biased;
-            newer = orders.recv() => newer,
-            result = perform(&mut outlet, order, &clock) => {
-                if let Err(failure) = &result {
-                    tracing::debug!(outlet = %id, ?order, message = failure.message, "an order failed");
+        let mut performing = pin!(perform(&mut outlet, order, &clock));
+        next = loop {
+            tokio::select! {
+                biased;
+                newer = orders.recv() => match newer {
+                    Some((newest, Order::Off)) if order == Order::Off => {
+                        progress.beat();
+                        number = newest;
+                    }
+                    newer => break newer,
+                },
+                result = &mut performing => {
+                    if let Err(failure) = &result {
+                        tracing::debug!(outlet = %id, ?order, message = failure.message, "an order failed");
+                    }
+                    // The loop has ended if nobody listens, and so does the process.
+                    let _ = inbox.send(Input::Outlet { outlet: id.clone(), number, result });
+                    break orders.recv().await;
                 }
-                // The loop has ended if nobody listens, and so does the process.
-                let _ = inbox.send(Input::Outlet { outlet: id.clone(), number, result });
-                orders.recv().await
             }
         };
     }
@@ -102,4 +114,88 @@ fn failure(error: &Error) -> Failure {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use plug_driver::{Behaviour, Conduct, Simulated};
+
+    use super::*;
+    use crate::host::clock::ClockSource;
+
+    struct Bench {
+        orders: UnboundedSender<Numbered>,
+        inbox: UnboundedReceiver<Input>,
+        control: plug_driver::SimulatedControl,
+    }
+
+    fn bench(conduct: Conduct) -> Bench {
+        let simulated = Simulated::new(Behaviour { conduct, ..Behaviour::default() });
+        let control = simulated.control();
+        let (inbox, heard) = unbounded_channel();
+        let clock = Arc::new(Clock::new(ClockSource::Trusted));
+        let id = "outlet".parse().unwrap();
+        let outlet = AnyOutlet::Simulated(simulated);
+        let orders = spawn(id, outlet, clock, inbox, Progress::default());
+        Bench { orders, inbox: heard, control }
+    }
+
+    async fn answer(bench: &mut Bench) -> (u64, Result<Reading, Failure>) {
+        let Input::Outlet { number, result, .. } = bench.inbox.recv().await.unwrap() else {
+            panic!("a driver only answers orders");
+        };
+        (number, result)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_off_overtakes_an_order_that_is_under_way() {
+        let mut bench = bench(Conduct::Stall);
+        bench.orders.send((1, Order::On { off_by: None })).unwrap();
+        tokio::task::yield_now().await;
+        bench.control.behave(Behaviour::default());
+        bench.orders.send((2, Order::Off)).unwrap();
+        let (number, result) = answer(&mut bench).await;
+        assert_eq!((number, result.unwrap().on), (2, false), "order 1 is never answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_off_asked_for_again_joins_the_one_under_way() {
+        let mut bench = bench(Conduct::Stall);
+        let asked = tokio::time::Instant::now();
+        for number in 1..=3 {
+            bench.orders.send((number, Order::Off)).unwrap();
+            tokio::task::yield_now().await;
+        }
+        let (number, result) = answer(&mut bench).await;
+        assert_eq!((number, result.unwrap_err().fault), (3, Fault::Unreachable));
+        let first = asked.elapsed();
+        bench.orders.send((4, Order::Off)).unwrap();
+        assert_eq!(answer(&mut bench).await.0, 4, "an answered one is not joined");
+        assert_eq!(asked.elapsed(), first * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_reckoned_when_the_order_goes_out_and_told_as_an_instant() {
+        let mut bench = bench(Conduct::Obey);
+        let off_by = Clock::new(ClockSource::Trusted).now().boot + 60_000;
+        bench.orders.send((1, Order::On { off_by: Some(off_by) })).unwrap();
+        let (_, result) = answer(&mut bench).await;
+        let told = result.unwrap().lease_off_at.unwrap();
+        assert!(told - off_by < 1_000 && off_by - told < 1_000, "{told:?} for {off_by:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_device_could_not_do_is_told_as_a_fault_with_its_reason() {
+        for (conduct, fault) in [
+            (Conduct::Stall, Fault::Unreachable),
+            (Conduct::Refuse, Fault::Refused),
+            (Conduct::Stick, Fault::StuckOn),
+        ] {
+            let mut bench = bench(conduct);
+            bench.orders.send((1, Order::On { off_by: None })).unwrap();
+            let failure = answer(&mut bench).await.1.unwrap_err();
+            assert_eq!(failure.fault, fault, "{}", failure.message);
+            assert!(failure.message.contains(": "), "the whole chain: {}", failure.message);
+        }
+    }
 }

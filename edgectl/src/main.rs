@@ -1,13 +1,14 @@
 //! `edgectl`: arguments in, exit code (sysexits(3)) out.
 
 mod command;
+mod demo;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Failure, USAGE, ca};
+use crate::command::{Failure, USAGE};
 
 /// The control plane's side of edge-agent.
 #[derive(Debug, Parser)]
@@ -24,7 +25,9 @@ struct Arguments {
 enum Command {
     /// A certificate authority for a small site.
     #[command(subcommand)]
-    Ca(ca::Command),
+    Ca(command::ca::Command),
+    /// See it work: a paid session on one plug, with the agent killed in the middle.
+    Demo(command::demo::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,7 +40,8 @@ fn main() -> ExitCode {
         }
     };
     let done = match arguments.command {
-        Command::Ca(command) => ca::run(command),
+        Command::Ca(command) => command::ca::run(command),
+        Command::Demo(demo) => command::demo::run(&demo, arguments.json),
     };
     match done {
         Ok(report) => {

@@ -43,7 +43,8 @@ pub trait Outlet: Send {
     ) -> impl Future<Output = Result<Reading, Error>> + Send;
 
     /// Switches off and reads back. Leaves the lease alone ([`Outlet::clear_lease`]): this is the
-    /// shortest path, and takes 2 s at most, with success or without.
+    /// shortest path. A device that does not even acknowledge it is given up within 2 s, so that
+    /// it can be tried again; the read-back of a slow one may take longer.
     fn off(&mut self) -> impl Future<Output = Result<Reading, Error>> + Send;
 
     /// Clears a lease left in the device and reads that back. Never changes the relay.
@@ -101,6 +102,9 @@ pub enum LeaseReading {
 
 /// The longest lease of every driver, 18 h: what Tasmota's `PulseTime` can count.
 pub(crate) const LONGEST_LEASE: Duration = Duration::from_hours(18);
+/// How long an off waits to be acknowledged: a little below the 2 s after which it must have been
+/// tried again.
+pub(crate) const OFF_LIMIT: Duration = Duration::from_millis(1_900);
 
 /// An outlet of any family.
 #[derive(Debug)]

@@ -9,12 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Fault};
-use crate::{Capabilities, LONGEST_LEASE, LeaseLimits, LeaseReading, Outlet, Reading};
+use crate::{Capabilities, LONGEST_LEASE, LeaseLimits, LeaseReading, OFF_LIMIT, Outlet, Reading};
 
 /// As a plug that does not answer is waited for.
 const STALL: Duration = Duration::from_secs(3);
-/// An off is waited for no longer.
-const STALL_OFF: Duration = Duration::from_secs(2);
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 const RESOLUTION: Duration = Duration::from_millis(50);
 
@@ -40,7 +38,7 @@ impl Default for Behaviour {
 pub enum Conduct {
     /// It does what it is told.
     Obey,
-    /// It does not answer and does nothing; an operation fails after 3 s, an off after 2 s.
+    /// It does not answer and does nothing; an operation fails after 3 s, an off sooner.
     Stall,
     /// It says and reads what it was told, and its contacts do not move, like a welded relay
     /// behind a plug that is well. Only its watts give it away.
@@ -171,7 +169,7 @@ impl Simulated {
     }
 
     async fn switch_off(&self) -> Result<Reading, Fault> {
-        self.command(STALL_OFF).await?;
+        self.command(OFF_LIMIT).await?;
         let mut device = settled(&self.device);
         device.switch(false);
         confirmed(&device, false)
@@ -337,7 +335,7 @@ mod tests {
         control.conduct(Conduct::Stall);
         let began = Instant::now();
         assert_eq!(outlet.off().await.unwrap_err().kind(), Kind::Transient);
-        assert_eq!(began.elapsed(), STALL_OFF);
+        assert_eq!(began.elapsed(), OFF_LIMIT);
         assert_eq!(outlet.read().await.unwrap_err().kind(), Kind::Transient);
         assert!(control.is_powered());
         advance(MINUTE).await;

@@ -19,14 +19,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, Fault};
-use crate::{Capabilities, LONGEST_LEASE, LeaseReading, Outlet, Reading, Secret};
+use crate::{Capabilities, LONGEST_LEASE, LeaseReading, OFF_LIMIT, Outlet, Reading, Secret};
 use http::Endpoint;
 use lease::Timers;
 use plug::{Plug, Timer};
 use reply::State;
-
-/// For the whole of an off, so that it can be tried again every 2 s.
-const OFF_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where a relay is.
 #[derive(Debug, Clone)]
@@ -141,7 +138,11 @@ impl Tasmota {
     }
 
     async fn switch_off(&mut self) -> Result<Reading, Fault> {
-        self.plug.switch(false).await?;
+        // Only the command itself is hurried: a plug that took it and is slow is off, and would
+        // never be read back if all three answers had to fit.
+        timeout(OFF_LIMIT, self.plug.switch(false))
+            .await
+            .unwrap_or(Err(Fault::Slow { limit: OFF_LIMIT }))?;
         let state = self.state_after_switch(false).await?;
         let timers = self.plug.timers().await?;
         Ok(self.reading(state, &timers))
@@ -239,9 +240,7 @@ impl Outlet for Tasmota {
     }
 
     async fn off(&mut self) -> Result<Reading, Error> {
-        let result = timeout(OFF_LIMIT, self.switch_off())
-            .await
-            .unwrap_or(Err(Fault::Slow { limit: OFF_LIMIT }));
+        let result = self.switch_off().await;
         result.map_err(|source| Error::SwitchOff { device: self.failed(), source })
     }
 

@@ -20,8 +20,8 @@ const SCRIPTS_DIR: &str = "/etc/edge-agent/scripts";
 const SOCKET: &str = "/run/edge-agent/control.sock";
 
 const MQTTS_PORT: u16 = 8883;
-/// MQTT counts it in seconds, in 16 bits.
-const KEEP_ALIVE_MS: RangeInclusive<u64> = 1_000..=18 * 3_600_000;
+/// Below, the link does not go; above, MQTT cannot count, in seconds and 16 bits.
+const KEEP_ALIVE_MS: RangeInclusive<u64> = 5_000..=18 * 3_600_000;
 /// Below, a broker that is away costs a core; above, nobody waits that long for a node to come back.
 const RECONNECT_MS: RangeInclusive<u64> = 10..=24 * 3_600_000;
 /// MQTT's topics are at most 65,535 bytes; ours add two ids and little else.

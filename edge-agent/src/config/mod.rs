@@ -99,7 +99,7 @@ pub struct Broker {
     pub encoding: Encoding,
     /// What every topic starts with, without a slash at either end.
     pub topic_root: String,
-    /// MQTT's keep alive: 1 s to 18 h.
+    /// MQTT's keep alive: 5 s to 18 h.
     pub keep_alive: Duration,
     /// The first pause before another try; not above `reconnect_max`.
     pub reconnect_min: Duration,

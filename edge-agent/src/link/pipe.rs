@@ -17,6 +17,7 @@ use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 
 use super::Settings;
 use super::arrivals::RECEIVE_MAXIMUM;
+use super::tls;
 use crate::endpoint::Endpoint;
 
 /// From the first packet to the broker's welcome: name, TCP, TLS, CONNACK. A peer that stalls in
@@ -141,6 +142,15 @@ pub(super) const PACKET_TOO_LARGE: u8 = 0x95;
 pub(super) fn describe(error: &ConnectionError) -> String {
     if let ConnectionError::Timeout(_) = error {
         return format!("no connection within {CONNECT_DEADLINE:?}");
+    }
+    // The broker's alert comes with the first packet that is read, as an error of reading it,
+    // and that one hides what it wraps.
+    let mistrust = match error {
+        ConnectionError::MqttState(StateError::Deserialization(error)) => tls::mistrust(error),
+        error => tls::mistrust(error),
+    };
+    if let Some(reason) = mistrust {
+        return reason;
     }
     if let ConnectionError::ConnectionRefused(code) = error {
         return format!("the broker refuses this node: {code:?}");

@@ -1,10 +1,12 @@
 //! The node's side of mutual TLS, from the three PEM files that the configuration names.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use rustls::crypto::ring::default_provider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, InconsistentKeys, RootCertStore};
+use rustls::{AlertDescription, ClientConfig, InconsistentKeys, RootCertStore};
 use rustls_pki_types::pem::{Error as PemError, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -101,9 +103,61 @@ pub fn tls(ca_pem: &[u8], cert_pem: &[u8], key_pem: &[u8]) -> Result<ClientConfi
     Ok(config)
 }
 
+/// Who does not trust whom, for a person, where that is why `error` happened.
+pub(super) fn mistrust(error: &(dyn Error + 'static)) -> Option<String> {
+    match tls_error(error)? {
+        rustls::Error::AlertReceived(alert) if is_of_certificates(*alert) => {
+            Some(format!("the broker does not accept this node's certificate: {alert:?}"))
+        }
+        rustls::Error::InvalidCertificate(reason) => {
+            Some(format!("this node does not accept the broker's certificate: {reason}"))
+        }
+        _ => None,
+    }
+}
+
+/// What TLS said, as deep as it stands: an I/O error hides what it wraps from `source`.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match wrapped {
+        Some(inner) => tls_error(inner),
+        None => tls_error(error.source()?),
+    }
+}
+
+/// Whether the other side ended the handshake because of our certificate.
+fn is_of_certificates(alert: AlertDescription) -> bool {
+    [
+        AlertDescription::BadCertificate,
+        AlertDescription::UnsupportedCertificate,
+        AlertDescription::CertificateRevoked,
+        AlertDescription::CertificateExpired,
+        AlertDescription::CertificateUnknown,
+        AlertDescription::CertificateRequired,
+        AlertDescription::UnknownCA,
+        AlertDescription::AccessDenied,
+        AlertDescription::DecryptError,
+    ]
+    .contains(&alert)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_handshake_tells_whose_certificate_is_not_accepted() {
+        let failed = |error: rustls::Error| mistrust(&io::Error::other(io::Error::other(error)));
+        let ours = failed(rustls::Error::AlertReceived(AlertDescription::UnknownCA)).unwrap();
+        assert_eq!(ours, "the broker does not accept this node's certificate: UnknownCA");
+        let theirs = rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature);
+        assert!(failed(theirs).unwrap().starts_with("this node does not accept the broker's"));
+        assert_eq!(failed(rustls::Error::DecryptError), None);
+        assert_eq!(mistrust(&io::Error::other("the card is gone")), None);
+    }
 
     #[test]
     fn three_files_that_belong_together_make_an_identity() {

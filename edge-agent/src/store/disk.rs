@@ -16,19 +16,12 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::mark::{Position, sync_dir};
-use super::pieces::{self, Layout};
+use super::pieces::{self, Layout, SEGMENT_BYTES};
 use super::space::is_full;
 use super::{Batch, Row, event_key, event_seq};
 
 /// sled's own default is 1 GB.
 const CACHE_BYTES: u64 = 8 << 20;
-
-/// Unit of sled's file; fixed when a store is made. A quarter of it is the longest record that
-/// sled keeps in its file. Longer ones become files of their own, which sled neither syncs nor
-/// survives a full disk with: its flush then waits for ever. [`pieces`] keeps records shorter.
-/// Smaller segments mean fewer bytes written for a lone batch (64 KiB: a sixth less), but leave
-/// no room for our longest keys.
-pub(super) const SEGMENT_BYTES: usize = 128 << 10;
 
 /// Why sled did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

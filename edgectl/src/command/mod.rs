@@ -1,6 +1,7 @@
 //! The commands: what each takes, does and tells.
 
 pub(crate) mod ca;
+pub(crate) mod demo;
 
 /// The arguments can't be understood (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
@@ -8,6 +9,8 @@ pub(crate) const USAGE: u8 = 64;
 pub(crate) const BAD_DATA: u8 = 65;
 /// An input is not there or can't be read (`EX_NOINPUT`).
 pub(crate) const NO_INPUT: u8 = 66;
+/// Something that is needed can't be had (`EX_UNAVAILABLE`).
+pub(crate) const UNAVAILABLE: u8 = 69;
 /// Something inside failed (`EX_SOFTWARE`).
 pub(crate) const SOFTWARE: u8 = 70;
 /// An output can't be made (`EX_CANTCREAT`).

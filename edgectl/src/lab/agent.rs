@@ -33,7 +33,7 @@ pub enum AgentError {
     #[error("there is no edge-agent at {}: build it with `cargo build --package edge-agent`", .0.display())]
     NoProgram(PathBuf),
     /// Its files or the process could not be made.
-    #[error("can't run edge-agent")]
+    #[error("can't run edge-agent: {0}")]
     Run(#[source] io::Error),
     /// It ended, or said nothing, instead of being ready.
     #[error("edge-agent is not ready after {READY_LIMIT:?}; its log ends: {log}")]

@@ -157,6 +157,12 @@ impl Broker {
         format!("mqtts://localhost:{}", self.port)
     }
 
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.child.as_ref().map(Child::id)
+    }
+
     /// Where its configuration, certificates, log and stored sessions are.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -63,7 +63,7 @@ pub enum SiteError {
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// A file of the site.
-    #[error("can't write the site's files")]
+    #[error("can't write the site's files: {0}")]
     Files(#[from] io::Error),
     /// The node sent what is no event, status or state.
     #[error("a message on {topic} can't be read: {reason}")]
@@ -92,7 +92,7 @@ impl Site {
         let broker = Broker::start(&authority, options).await?;
         let identity = authority.issue_control_plane(Validity::days(ISSUED_DAYS)?)?;
         let control = ControlPlane::connect(&endpoint(&authority, &broker, identity)).await?;
-        let folder = TempDir::new()?;
+        let folder = tempfile::Builder::new().prefix("edge-site-").tempdir()?;
         let issued = authority.issue_node(node)?;
         write_issued(folder.path(), "node", &issued)?;
         fs::write(folder.path().join("ca.pem"), authority.cert_pem())?;

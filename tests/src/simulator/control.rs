@@ -35,7 +35,7 @@ pub(super) struct Control {
     outlets: Vec<OutletId>,
     stations: Vec<StationId>,
     /// It only ends what there is.
-    pub(super) closing: bool,
+    pub(super) closing: Option<Vec<SessionId>>,
 }
 
 impl Control {
@@ -47,7 +47,7 @@ impl Control {
             tasks: 0,
             outlets: settings.outlets.keys().cloned().collect(),
             stations: settings.stations.keys().cloned().collect(),
-            closing: false,
+            closing: None,
         }
     }
 
@@ -68,6 +68,10 @@ impl Control {
 
     /// The next messages: payload and retain flag.
     pub(super) fn send(&mut self, wall_ms: u64, last_seq: u64) -> Vec<(Vec<u8>, bool)> {
+        if let Some(sessions) = &self.closing {
+            let ends = sessions.len();
+            return (0..ends).map(|_| self.command(wall_ms, last_seq)).collect();
+        }
         match self.rng.u8(0..20) {
             0 | 1 if !self.issued.is_empty() => return self.repeat(),
             2 => return vec![self.garbage()],
@@ -108,7 +112,7 @@ impl Control {
         let name: CommandId = id(&format!("c{:05}", self.issued.len() + 1));
         let encoding = if self.rng.bool() { Encoding::Json } else { Encoding::Cbor };
         let rare = self.rng.u8(0..100);
-        if rare < 4 {
+        if rare < 4 && self.closing.is_none() {
             let kind = if rare < 2 { "session.swap" } else { "session.start" };
             let payload =
                 json!({"id": name, "type": kind, "body": {"session": "s", "duration_ms": -1}})
@@ -119,13 +123,13 @@ impl Control {
         }
         let request = self.any_request(wall_ms, last_seq);
         let issued_at_ms = match rare {
-            4..8 => Some(wall_ms.saturating_sub(self.rng.u64(50_000..200_000))),
-            8..12 if !request.powers() => None,
+            4..8 if self.closing.is_none() => Some(wall_ms.saturating_sub(self.rng.u64(50_000..200_000))),
+            8..12 if !request.powers() && self.closing.is_none() => None,
             _ => Some(wall_ms),
         };
         let expires_at_ms =
-            issued_at_ms.filter(|_| rare > 80).map(|at| at + self.rng.u64(1_000..3_600_000));
-        let retained = rare == 12;
+            issued_at_ms.filter(|_| rare > 80 && self.closing.is_none()).map(|at| at + self.rng.u64(1_000..3_600_000));
+        let retained = rare == 12 && self.closing.is_none();
         let command =
             Command { id: name.clone(), issued_at_ms, expires_at_ms, request: request.clone() };
         let payload = encode(encoding, &command);
@@ -173,9 +177,8 @@ impl Control {
     }
 
     fn any_request(&mut self, wall_ms: u64, last_seq: u64) -> Request {
-        if self.closing {
-            let (session, immediate, abandon) = (self.session(), self.rng.bool(), false);
-            return Request::SessionEnd(SessionEnd { session, immediate, abandon });
+        if let Some(session) = self.closing.as_mut().and_then(Vec::pop) {
+            return Request::SessionEnd(SessionEnd { session, immediate: true, abandon: false });
         }
         match self.rng.u8(0..100) {
             0..30 => self.start(wall_ms),

@@ -120,6 +120,7 @@ impl World {
             );
             return false;
         }
+        self.refuse_next = None;
         let session_present = self.broker.connect();
         if let Some(process) = self.process.as_mut() {
             process.online = true;
@@ -176,17 +177,18 @@ impl World {
                 }
                 issued.kept = true;
             }
-            if !self.in_order || self.checker.model.has_sessions() {
-                let last_seq = self.checker.ledger.last();
-                let wall_ms = self.clocks.true_wall();
-                for (payload, retained) in self.control.send(wall_ms, last_seq) {
-                    self.broker.keep(payload, retained);
-                }
-                self.control.issued.values_mut().for_each(|issued| issued.kept = true);
+            if self.in_order {
+                self.control.closing = Some(self.checker.model.sessions.keys().cloned().collect());
             }
+            let last_seq = self.checker.ledger.last();
+            let wall_ms = self.clocks.true_wall();
+            for (payload, retained) in self.control.send(wall_ms, last_seq) {
+                self.broker.keep(payload, retained);
+            }
+            self.control.issued.values_mut().for_each(|issued| issued.kept = true);
             self.deliver();
         }
-        let pause_ms = if self.in_order { 5_000 } else { self.control.pause_ms() };
+        let pause_ms = if self.in_order { 60_000 } else { self.control.pause_ms() };
         self.queue.at(self.clocks.real + pause_ms, Happening::Send);
     }
 

@@ -502,10 +502,6 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn has_sessions(&self) -> bool {
-        !self.sessions.is_empty()
-    }
-
     /// The attempt that a task is at.
     pub(super) fn attempt(&self, task: &TaskId) -> u32 {
         self.tasks.get(task).map_or(0, |task| task.started)

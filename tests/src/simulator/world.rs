@@ -54,7 +54,7 @@ pub(super) struct World {
     pub(super) reached: BTreeMap<OutletId, u64>,
     pub(super) alive_since: Option<u64>,
     pub(super) ever_stopped: bool,
-    refuse_next: Option<u8>,
+    pub(super) refuse_next: Option<u8>,
     pub(super) in_order: bool,
     /// The board starts anew with the process, its clock so far behind, trusted after a while.
     pub(super) reboots: bool,
@@ -419,7 +419,10 @@ impl World {
                 self.complete(Completion::Space(SpaceLevel::Low));
                 self.queue.at(real + 60_000, Happening::DiskHeals);
             }
-            Trouble::Refused { code } => self.refuse_next = Some(code),
+            Trouble::Refused { code } => {
+                self.refuse_next = Some(code);
+                self.lose_link(30_000);
+            }
             Trouble::Nothing => {}
         }
     }
@@ -430,7 +433,11 @@ impl World {
             return;
         }
         let at = self.broker.outward(self.clocks.real);
-        let refused = self.refuse_next.take();
+        // What is malformed is refused once; whoever refuses for another reason refuses what follows.
+        let refused = self.refuse_next;
+        if refused.is_some_and(|code| code == 0x95 || code == 0x99) {
+            self.refuse_next = None;
+        }
         self.queue.at(at, Happening::Delivered { connection, seq, refused });
         if let Some(code) = refused {
             if code == 0x95 || code == 0x99 {
@@ -456,7 +463,9 @@ impl World {
     /// Nothing goes wrong any more, and what runs comes to its end.
     fn put_in_order(&mut self) {
         self.in_order = true;
-        self.control.closing = true;
+        self.control.closing = Some(Vec::new());
+        self.queue.at(self.clocks.real + 5_000, Happening::Send);
+        self.lose_link(0);
         self.refuse_next = None;
         self.disk.failing = false;
         self.disk.stalls = false;

@@ -1,0 +1,102 @@
+//! The agent is killed again and again under load: whatever was accepted happens, once.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Context as _, Result};
+use edge_protocol::event::{Event, What};
+use edge_protocol::id::CommandId;
+use tests::ask::{run, start_on, wait};
+use tests::ledger::Ledger;
+use tests::row::Row;
+
+/// How often the agent dies.
+const KILLS: usize = 20;
+const STATIONS: usize = 2;
+const KINDS_OF_ENDS: [&str; 2] = ["session.ended", "task.succeeded"];
+
+/// Leaves a line behind for each attempt.
+const SCRIPT: &str = "#!/bin/sh\necho \"$EDGE_TASK_ID $EDGE_TASK_ATTEMPT\" >>\"$0.log\"\n";
+
+#[tokio::test]
+async fn twenty_kills_under_load_lose_nothing_that_was_accepted_and_double_nothing() -> Result<()> {
+    let seed = fastrand::u64(..);
+    chaos(fastrand::Rng::with_seed(seed)).await.with_context(|| format!("seed {seed}"))
+}
+
+async fn chaos(mut chance: fastrand::Rng) -> Result<()> {
+    let mut row = Row::new(STATIONS).await?;
+    let script = row.story.site.folder().join("scripts/note");
+    std::fs::write(&script, SCRIPT)?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+    let mut ledger = Ledger::introduced(&mut row.story.site).await?;
+    // What each command asked for: a session's or a task's id.
+    let mut asked: BTreeMap<CommandId, String> = BTreeMap::new();
+    for round in 0..KILLS {
+        let agent = row.story.site.agent().await?;
+        let mut commands = vec![];
+        for station in 1..=STATIONS {
+            let (station, session) = (format!("pc-{station}"), format!("s-{round}-{station}"));
+            commands.push((start_on(&station, &session, chance.u64(100..400)), session));
+        }
+        let (rest, note) = (format!("wait-{round}"), format!("note-{round}"));
+        commands.push((wait(&rest, chance.u64(1..100)), rest.clone()));
+        commands.push((run(&note, "note"), note.clone()));
+        chance.shuffle(&mut commands);
+        for (request, subject) in commands {
+            let command = row.story.site.command(request);
+            row.story.publish(&command).await?;
+            // A control plane in doubt says it twice.
+            if chance.u8(..) < 64 {
+                row.story.publish(&command).await?;
+            }
+            asked.insert(command.id, subject);
+        }
+        for _ in 0..chance.usize(..12) {
+            ledger.next(&mut row.story.site).await?;
+        }
+        agent.kill()?;
+    }
+    let _agent = row.story.site.agent().await?;
+    let settled = |ledger: &Ledger| {
+        asked.iter().all(|(command, subject)| match ledger.answer(command) {
+            None => false,
+            Some(false) => true,
+            Some(true) => KINDS_OF_ENDS.iter().any(|kind| ledger.count(kind, subject) > 0),
+        })
+    };
+    ledger.until(&mut row.story.site, "everything accepted is done", settled).await?;
+    ledger.judge()?;
+    for (command, subject) in &asked {
+        let accepted = usize::from(ledger.answer(command) == Some(true));
+        let once: &[&str] = if subject.starts_with("s-") {
+            &["session.started", "session.ending", "session.ended"]
+        } else {
+            assert_eq!(accepted, 1, "{subject}: nothing speaks against a task");
+            &["task.queued", "task.succeeded"]
+        };
+        for kind in once {
+            assert_eq!(ledger.count(kind, subject), accepted, "{kind} of {subject}");
+        }
+        assert!(answers(ledger.events(), command) == 1, "{subject}: one answer, and repeats");
+    }
+    assert!(row.plugs().all(|(_, plug)| !plug.is_on(1)));
+    let log = std::fs::read_to_string(script.with_extension("log"))?;
+    for round in 0..KILLS {
+        let ran = log.lines().any(|line| line.starts_with(&format!("note-{round} ")));
+        assert!(ran, "note-{round} succeeded without having run");
+    }
+    Ok(())
+}
+
+/// How often a command was answered for the first time.
+fn answers(events: &[Event], command: &CommandId) -> usize {
+    let first = |event: &&Event| match &event.what {
+        What::CommandAccepted(accepted) => accepted.command == *command && !accepted.repeat,
+        What::CommandRejected(rejected) => {
+            rejected.command.as_ref() == Some(command) && !rejected.repeat
+        }
+        _ => false,
+    };
+    events.iter().filter(first).count()
+}
