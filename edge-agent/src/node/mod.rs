@@ -34,6 +34,7 @@ use serde_json::{Map, Value};
 
 pub use self::outlet::{Failure, Order, Reading};
 use self::record::Write;
+pub use self::recover::Found;
 use self::settings::{OutletSettings, Settings};
 use self::time::{BootMs, Now};
 

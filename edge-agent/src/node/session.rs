@@ -159,7 +159,7 @@ impl Running {
 
 impl Session {
     /// The time from which on its power must be gone, where that is known.
-    fn off_at(&self) -> Option<BootMs> {
+    pub(super) fn off_at(&self) -> Option<BootMs> {
         match &self.phase {
             Phase::Booked { .. } | Phase::Paused { .. } => None,
             Phase::Starting { give_up, end, lit } => Some(match (lit, end) {
