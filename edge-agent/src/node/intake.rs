@@ -109,9 +109,18 @@ impl Node {
             }
             Request::SessionResume(of) => {
                 let now = self.now.boot;
-                self.session(&of.session)?.resume(cause, now)?;
-                self.take_over(&of.session);
-                self.voice.write_session(of.session);
+                let outlets = self.session(&of.session)?.outlets.clone();
+                let held_off = self.held_off(&outlets);
+                let session = self.session(&of.session)?;
+                if session.paused()
+                    && let Some(held_off) = held_off
+                {
+                    return reject(Code::Conflict, held_off);
+                }
+                if session.resume(cause, now)? {
+                    self.take_over(&of.session);
+                    self.voice.write_session(of.session);
+                }
                 Ok(())
             }
             Request::SessionTransfer(transfer) => self.transfer(transfer, cause),
@@ -264,8 +273,7 @@ impl Node {
         let told = session.transfer(transfer.station, outlets, cause.clone(), now)?;
         if live {
             for outlet in new {
-                self.drop_hold(&outlet);
-                self.keep_settings(&outlet);
+                self.take_outlet(&outlet);
             }
         }
         self.moved(&transfer.session, cause, told);

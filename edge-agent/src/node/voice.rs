@@ -215,7 +215,7 @@ impl Node {
             seq,
             at_ms: self.now.wall_ms,
             clock: self.told_clock(),
-            uptime_ms: self.now.boot.0,
+            uptime_ms: self.now.boot.uptime_ms(),
             boot_id: self.settings.boot_id.clone(),
             cause,
             what,

@@ -76,7 +76,7 @@ impl Plug {
 
     /// Gives an order to its driver: an off overtakes what is under way.
     pub(super) fn order(&mut self, number: u64, order: Order, now: u64) {
-        let idle = self.under_way.is_none();
+        let idle = self.under_way.is_none_or(|job| job.done_at == u64::MAX);
         assert!(idle || order == Order::Off, "only an off overtakes: {order:?}");
         self.orders.push((now, order));
         let done_at = match self.conduct {
@@ -131,7 +131,7 @@ impl Plug {
             (Conduct::Shrugs, _) | (_, Order::Read) => {}
             (_, Order::On { off_by }) => {
                 let armed = self.leases && self.conduct != Conduct::Forgets;
-                self.lease = off_by.filter(|_| armed).map(|off_by| boot_at + off_by.0);
+                self.lease = off_by.filter(|_| armed).map(|off_by| boot_at + off_by.uptime_ms());
                 self.turn(true, now);
             }
             (_, Order::Off) => self.turn(false, now),
@@ -139,7 +139,7 @@ impl Plug {
         }
         Ok(Reading {
             on: self.on,
-            lease_off_at: self.lease.map(|at| BootMs(at - boot_at)),
+            lease_off_at: self.lease.map(|at| BootMs::from(at - boot_at)),
             uptime_ms: self.leases.then(|| now - self.started),
         })
     }

@@ -17,6 +17,8 @@ use crate::node::{Act, Effects, Input, Node};
 
 /// What the wall clock shows when the world begins.
 pub(super) const EPOCH_MS: u64 = 1_763_690_000_000;
+/// The world's own time by then.
+const BEGINNING: u64 = 1_000_000_000;
 /// How long the machine has been up by then.
 const UPTIME_MS: u64 = 100_000;
 /// More settles at one instant than this are a node that spins.
@@ -41,9 +43,18 @@ pub(super) struct World {
     pub(super) states: Vec<Value>,
     /// Batches that wrote a session's record.
     pub(super) session_writes: usize,
+    /// Batches that wrote the clocks down.
+    pub(super) checkpoints: usize,
     settles: (u64, u32),
     /// When each outlet's power has to be gone, as of the last settle.
-    due: BTreeMap<String, u64>,
+    due: BTreeMap<String, Due>,
+}
+
+/// When an outlet's power has to be gone, and since when the node could know.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    off: u64,
+    known: u64,
 }
 
 pub(super) fn outlet(leases: bool, rest: Rest) -> OutletSettings {
@@ -100,7 +111,7 @@ impl World {
     pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings();
         change(&mut settings);
-        let time = 1_000_000_000;
+        let time = BEGINNING;
         let plugs = settings
             .outlets
             .iter()
@@ -122,6 +133,7 @@ impl World {
             acknowledged: Vec::new(),
             states: Vec::new(),
             session_writes: 0,
+            checkpoints: 0,
             settles: (0, 0),
             due: BTreeMap::new(),
         };
@@ -132,12 +144,21 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { boot: BootMs(self.time - self.boot_at), wall_ms: self.wall(), synced: self.synced }
+        Now {
+            boot: BootMs::from(self.time - self.boot_at),
+            wall_ms: self.wall(),
+            synced: self.synced,
+        }
     }
 
     /// What the wall clock shows.
     pub(super) fn wall(&self) -> u64 {
         self.time + self.wall_ahead
+    }
+
+    /// What the control plane's clock shows: it is right.
+    pub(super) fn true_wall(&self) -> u64 {
+        self.time - BEGINNING + EPOCH_MS
     }
 
     pub(super) fn node(&self) -> &Node {
@@ -254,7 +275,8 @@ impl World {
         self.commands += 1;
         let envelope = command.as_object_mut().unwrap();
         let id = envelope.entry("id").or_insert(json!(format!("c{}", self.commands))).clone();
-        envelope.entry("issued_at_ms").or_insert(json!(self.time + self.wall_ahead));
+        envelope.entry("issued_at_ms").or_insert(json!(self.true_wall()));
+        envelope.retain(|_, value| !value.is_null());
         let received = codec::decode_command(command.to_string().as_bytes());
         let token = self.commands;
         self.step(Input::Command { token, received, retained: false });
@@ -300,6 +322,13 @@ impl World {
         found.map_or_else(|| "over".to_owned(), |found| found.phase.clone())
     }
 
+    /// The hold on an outlet: whether it is held on.
+    pub(super) fn hold(&self, outlet: &str) -> Option<bool> {
+        let state = self.node().state();
+        let found = state.outlets.into_iter().find(|found| found.outlet.as_str() == outlet);
+        found?.hold.map(|hold| hold.on)
+    }
+
     /// Every event of the world.
     pub(super) fn events(&self) -> &[Value] {
         &self.events
@@ -337,7 +366,12 @@ impl World {
 
     /// Lets time pass until an event of `kind` comes, 10 minutes at most.
     pub(super) fn run_until(&mut self, kind: &str) -> Value {
-        let end = self.time + 600_000;
+        self.run_for_kind(600_000, kind)
+    }
+
+    /// Lets time pass until an event of `kind` comes, so long at most.
+    pub(super) fn run_for_kind(&mut self, ms: u64, kind: &str) -> Value {
+        let end = self.time + ms;
         let before = self.told(kind).len();
         while self.told(kind).len() == before {
             assert!(self.time < end, "no {kind} came: {:#?}", self.events[self.taken..].to_vec());
@@ -360,7 +394,8 @@ impl World {
 
     /// When something next happens.
     fn next(&self) -> Option<u64> {
-        let wake = self.node.as_ref().and_then(Node::wake_at).map(|at| self.boot_at + at.0);
+        let wake =
+            self.node.as_ref().and_then(Node::wake_at).map(|at| self.boot_at + at.uptime_ms());
         self.plugs.values().filter_map(Plug::wake_at).chain(wake).min()
     }
 
@@ -383,6 +418,7 @@ impl World {
 
     /// Puts something in.
     pub(super) fn step(&mut self, input: Input) {
+        self.settles = (self.time, 0);
         let now = self.now();
         self.node.as_mut().expect("the agent runs").step(now, input);
         self.settle();
@@ -422,11 +458,15 @@ impl World {
             let time = self.time;
             self.plug(id.as_str()).order(number, order, time);
         }
-        let wrote = |write: &Write| match write {
-            Write::Put { key, .. } => key.starts_with(b"session/"),
-            Write::Delete { .. } => false,
+        let wrote = |prefix: &[u8]| {
+            let put = |write: &Write| match write {
+                Write::Put { key, .. } => key.starts_with(prefix),
+                Write::Delete { .. } => false,
+            };
+            usize::from(effects.writes.iter().any(put))
         };
-        self.session_writes += usize::from(effects.writes.iter().any(wrote));
+        self.session_writes += wrote(b"session/");
+        self.checkpoints += wrote(b"node/checkpoint");
         for write in effects.writes {
             match write {
                 Write::Put { key, value } => {
@@ -469,9 +509,13 @@ impl World {
     /// Asserts the promises at this instant.
     fn check(&mut self) {
         if let Some(node) = &self.node {
-            self.due.clear();
+            let before = std::mem::take(&mut self.due);
             for session in node.sessions.values() {
-                self.due.extend(Self::due(session, self.boot_at));
+                for (id, off) in Self::due(session, self.boot_at) {
+                    let same = before.get(&id).filter(|due| due.off.abs_diff(off) <= 2_000);
+                    let due = Due { off, known: same.map_or(self.time, |due| due.known) };
+                    self.due.insert(id, due);
+                }
             }
         }
         for (id, plug) in &self.plugs {
@@ -481,12 +525,12 @@ impl World {
     }
 
     fn due(session: &Session, boot_at: u64) -> Vec<(String, u64)> {
-        let off = session.off_at().map(|off| boot_at + off.0);
+        let off = session.off_at().map(|off| boot_at.checked_add_signed(off.0).unwrap());
         session.outlets.iter().filter_map(|id| Some((id.to_string(), off?))).collect()
     }
 
     fn check_late(&self, id: &str, plug: &Plug) {
-        let Some(off) = self.due.get(id).filter(|_| plug.on) else { return };
+        let Some(Due { off, known }) = self.due.get(id).filter(|_| plug.on) else { return };
         let late = self.time.saturating_sub(*off);
         assert!(
             late <= 15_000 || !plug.leases || plug.lease_excused,
@@ -494,7 +538,8 @@ impl World {
             plug.lease
         );
         let well = plug.conduct == Conduct::Obeys && self.node.is_some();
-        let reachable = self.time.saturating_sub((*off).max(plug.well_since + 2_000));
+        let since = *off.max(known).max(&(plug.well_since + 2_000));
+        let reachable = self.time.saturating_sub(since);
         assert!(!well || reachable <= 1_000, "{id} is on {late} ms after its off time");
     }
 
