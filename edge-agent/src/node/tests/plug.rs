@@ -54,6 +54,7 @@ pub(super) struct Job {
     number: u64,
     order: Order,
     pub(super) done_at: u64,
+    mute: bool,
 }
 
 impl Plug {
@@ -76,7 +77,7 @@ impl Plug {
 
     /// Gives an order to its driver: an off overtakes what is under way.
     pub(super) fn order(&mut self, number: u64, order: Order, now: u64) {
-        let idle = self.under_way.is_none_or(|job| job.done_at == u64::MAX);
+        let idle = self.under_way.is_none_or(|job| job.mute);
         assert!(idle || order == Order::Off, "only an off overtakes: {order:?}");
         self.orders.push((now, order));
         let done_at = match self.conduct {
@@ -88,7 +89,7 @@ impl Plug {
             | Conduct::Shrugs
             | Conduct::Forgets => now + self.latency_ms,
         };
-        self.under_way = Some(Job { number, order, done_at });
+        self.under_way = Some(Job { number, order, done_at, mute: self.conduct == Conduct::Mute });
     }
 
     /// When it next does something by itself.

@@ -51,11 +51,7 @@ fn a_session_whose_time_passed_while_the_node_was_away_ends_at_once_and_says_how
 #[test]
 fn without_a_clock_or_a_witness_the_checkpoint_tells_and_a_synced_clock_corrects_it() {
     let (mut world, off) = active("bay");
-    // Nothing stayed up: the plugs lost their mains with the node.
-    for id in ["plug-3", "plug-4"] {
-        world.replug(id);
-    }
-    world.reboot(10 * MINUTE, 15 * MINUTE);
+    world.blackout(10 * MINUTE, 15 * MINUTE);
     world.run_for(MINUTE);
     let ends = world.node().state().sessions[0].remaining_ms.unwrap();
     assert!(ends > off - world.time, "what was away is not known yet");
@@ -72,10 +68,7 @@ fn without_a_clock_or_a_witness_the_checkpoint_tells_and_a_synced_clock_corrects
 #[test]
 fn a_correction_comes_through_a_restart_of_the_agent_before_the_sync() {
     let (mut world, off) = active("bay");
-    for id in ["plug-3", "plug-4"] {
-        world.replug(id);
-    }
-    world.reboot(10 * MINUTE, 15 * MINUTE);
+    world.blackout(10 * MINUTE, 15 * MINUTE);
     world.run_for(MINUTE);
     world.restart(5_000);
     world.run_for(MINUTE);
@@ -87,15 +80,9 @@ fn a_correction_comes_through_a_restart_of_the_agent_before_the_sync() {
 #[test]
 fn a_correction_comes_through_a_second_reboot_before_the_sync() {
     let (mut world, off) = active("bay");
-    for id in ["plug-3", "plug-4"] {
-        world.replug(id);
-    }
-    world.reboot(5 * MINUTE, 10 * MINUTE);
+    world.blackout(5 * MINUTE, 10 * MINUTE);
     world.run_for(MINUTE);
-    for id in ["plug-3", "plug-4"] {
-        world.replug(id);
-    }
-    world.reboot(5 * MINUTE, 5 * MINUTE);
+    world.blackout(5 * MINUTE, 5 * MINUTE);
     world.run_for(MINUTE);
     world.step_wall(900_000);
     world.synced = true;
@@ -106,10 +93,10 @@ fn a_correction_comes_through_a_second_reboot_before_the_sync() {
 fn a_correction_that_leaves_no_time_ends_the_session_at_once() {
     let (mut world, _) = active("bay");
     for id in ["plug-3", "plug-4"] {
+        // Its new lease is of a guess.
         world.plug(id).lease_excused = true;
-        world.replug(id);
     }
-    world.reboot(2 * HOUR, 3 * HOUR);
+    world.blackout(2 * HOUR, 3 * HOUR);
     world.run_for(MINUTE);
     assert_eq!(world.phase("s1"), "active");
     world.step_wall(10_800_000);
@@ -149,10 +136,7 @@ fn a_session_started_after_an_unsynced_reboot_is_not_corrected() {
 #[test]
 fn a_guessed_session_that_is_paused_before_the_sync_loses_the_time_away_from_its_rest() {
     let (mut world, off) = active("bay");
-    for id in ["plug-3", "plug-4"] {
-        world.replug(id);
-    }
-    world.reboot(10 * MINUTE, 15 * MINUTE);
+    world.blackout(10 * MINUTE, 15 * MINUTE);
     world.run_for(MINUTE);
     world.accept("session.pause", json!({"session": "s1"}));
     let rest = off - world.time;

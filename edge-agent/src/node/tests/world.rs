@@ -256,6 +256,15 @@ impl World {
         self.wake();
     }
 
+    /// The same, but the mains are away, so that no plug stays up.
+    pub(super) fn blackout(&mut self, away_ms: u64, behind_ms: u64) {
+        self.kill();
+        self.run_for(away_ms);
+        let time = self.time;
+        self.plugs.values_mut().for_each(|plug| plug.restart(time));
+        self.reboot(0, behind_ms);
+    }
+
     /// The agent stops in order.
     pub(super) fn stop(&mut self) {
         self.step(Input::Stop);
