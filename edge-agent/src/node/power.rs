@@ -13,11 +13,6 @@ use super::record::{self, Kind};
 use super::session::{Claim, Progress};
 use super::time::BootMs;
 
-/// Ended sessions are remembered for so long of the node's running time,
-const REMEMBERED_MS: u64 = 7 * 24 * 3_600_000;
-/// and so many of them.
-const MAX_REMEMBERED: usize = 1_000;
-
 /// A manual "keep this outlet on / off".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Hold {
@@ -148,14 +143,9 @@ impl Node {
         self.effects.writes.push(record::delete(Kind::Session, id.as_str()));
         let running_ms = self.clock.running_ms();
         self.effects.writes.push(record::put(Kind::Ended, id.as_str(), &running_ms));
-        self.ended.push_back((running_ms, id.clone()));
-        while let Some((at, id)) = self.ended.front() {
-            if self.ended.len() <= MAX_REMEMBERED && running_ms.saturating_sub(*at) < REMEMBERED_MS
-            {
-                break;
-            }
+        self.ended.insert(id.clone(), running_ms, ());
+        for (id, ()) in self.ended.forget(running_ms) {
             self.effects.writes.push(record::delete(Kind::Ended, id.as_str()));
-            self.ended.pop_front();
         }
     }
 
