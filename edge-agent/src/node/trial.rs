@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use edge_protocol::codec::{self, Encoding};
 use edge_protocol::event::{Code, Event, What};
+use edge_protocol::id::OutletId;
 use serde_json::{Map, Value, json};
 
 use super::record::{Kind, Write};
@@ -25,8 +26,11 @@ pub(super) struct Trial {
     pub(super) disk: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The outlets that are on.
     pub(super) lit: BTreeSet<String>,
-    /// Whether outlets answer.
+    /// Whether outlets answer; while not, their orders wait.
     pub(super) deaf: bool,
+    withheld: Vec<(OutletId, u64, Order)>,
+    /// What the world answered and the node was not told yet.
+    pub(super) inbox: Vec<Input>,
     commands: u64,
 }
 
@@ -87,6 +91,8 @@ impl Trial {
             disk: BTreeMap::new(),
             lit: BTreeSet::new(),
             deaf: false,
+            withheld: Vec::new(),
+            inbox: Vec::new(),
             commands: 0,
         };
         trial.run();
@@ -109,33 +115,32 @@ impl Trial {
     /// Settles once and keeps what is written.
     pub(super) fn settle(&mut self) -> Batch {
         let effects = self.node.settle(self.now);
-        self.perform(effects).0
+        self.perform(effects)
     }
 
-    /// Settles, and lets outlets, the disk and counted attempts answer, until nothing is left to do.
+    /// Settles, and tells what outlets, the disk and counted attempts answer, until nothing is
+    /// left to do.
     pub(super) fn run(&mut self) -> Batch {
         let mut all = Batch::default();
         for _ in 0..100 {
-            let effects = self.node.settle(self.now);
-            let (mut batch, inputs) = self.perform(effects);
-            all.writes.append(&mut batch.writes);
-            all.acts.append(&mut batch.acts);
-            all.events.append(&mut batch.events);
-            if inputs.is_empty() {
+            for input in std::mem::take(&mut self.inbox) {
+                self.step(input);
+            }
+            all.append(self.settle());
+            if self.inbox.is_empty() {
                 return all;
             }
-            inputs.into_iter().for_each(|input| self.step(input));
         }
         panic!("it never comes to rest");
     }
 
-    fn perform(&mut self, effects: Effects) -> (Batch, Vec<Input>) {
+    fn perform(&mut self, effects: Effects) -> Batch {
         let Effects { orders, writes, acts, .. } = effects;
-        let mut inputs = Vec::new();
-        for (outlet, number, order) in orders {
-            if !self.deaf {
+        self.withheld.extend(orders);
+        if !self.deaf {
+            for (outlet, number, order) in std::mem::take(&mut self.withheld) {
                 let result = Ok(self.obey(outlet.as_str(), order));
-                inputs.push(Input::Outlet { outlet, number, result });
+                self.inbox.push(Input::Outlet { outlet, number, result });
             }
         }
         let mut events = Vec::new();
@@ -154,9 +159,11 @@ impl Trial {
         }
         for act in &acts {
             match act {
-                Act::Load { seqs, max_bytes } => inputs.push(self.load(seqs.clone(), *max_bytes)),
+                Act::Load { seqs, max_bytes } => {
+                    self.inbox.push(load(&self.disk, seqs.clone(), *max_bytes));
+                }
                 Act::Begin { task, attempt } => {
-                    inputs.push(Input::Begun { task: task.clone(), attempt: *attempt });
+                    self.inbox.push(Input::Begun { task: task.clone(), attempt: *attempt });
                 }
                 Act::Acknowledge(_)
                 | Act::Publish { .. }
@@ -167,7 +174,7 @@ impl Trial {
                 | Act::Kill { .. } => {}
             }
         }
-        (Batch { writes, acts, events }, inputs)
+        Batch { writes, acts, events }
     }
 
     fn obey(&mut self, outlet: &str, order: Order) -> Reading {
@@ -183,10 +190,6 @@ impl Trial {
         Reading { on: self.lit.contains(outlet), lease_off_at: None, uptime_ms: None }
     }
 
-    fn load(&self, seqs: std::ops::RangeInclusive<u64>, max_bytes: usize) -> Input {
-        load(&self.disk, seqs, max_bytes)
-    }
-
     /// Lets time pass, to the millisecond at which something is due.
     pub(super) fn pass(&mut self, ms: u64) -> Batch {
         let end = self.now.boot + ms;
@@ -195,10 +198,7 @@ impl Trial {
             let wake = self.node.wake_at().map_or(end, |at| at.min(end));
             let ms = wake.max(self.now.boot + 1) - self.now.boot;
             self.now = Now { boot: self.now.boot + ms, wall_ms: self.now.wall_ms + ms, ..self.now };
-            let mut batch = self.run();
-            all.writes.append(&mut batch.writes);
-            all.acts.append(&mut batch.acts);
-            all.events.append(&mut batch.events);
+            all.append(self.run());
         }
         all
     }
@@ -216,6 +216,8 @@ impl Trial {
             }
         }
         self.node = Node::recover(self.settings.clone(), found, self.now);
+        self.inbox.clear();
+        self.withheld.clear();
         self.run()
     }
 
@@ -262,10 +264,7 @@ impl Trial {
     pub(super) fn accept(&mut self, kind: &str, body: Value) -> Batch {
         let mut batch = self.send(kind, body);
         assert_eq!(batch.code(), None, "{:?}", batch.events);
-        let mut rest = self.run();
-        batch.writes.append(&mut rest.writes);
-        batch.acts.append(&mut rest.acts);
-        batch.events.append(&mut rest.events);
+        batch.append(self.run());
         batch
     }
 
@@ -328,6 +327,12 @@ pub(super) fn succeeded() -> ScriptOutcome {
 }
 
 impl Batch {
+    fn append(&mut self, mut next: Self) {
+        self.writes.append(&mut next.writes);
+        self.acts.append(&mut next.acts);
+        self.events.append(&mut next.events);
+    }
+
     /// The kinds of its events, in order.
     pub(super) fn kinds(&self) -> Vec<&'static str> {
         self.events.iter().map(|event| event.what.kind()).collect()
