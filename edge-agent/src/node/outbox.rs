@@ -8,6 +8,7 @@
 mod again;
 mod cache;
 mod history;
+mod hold;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
@@ -19,6 +20,7 @@ pub(super) use self::again::Gone;
 use self::again::{Again, Resend};
 use self::cache::Cache;
 use self::history::History;
+use self::hold::Hold;
 use super::record::{self, Kind, Write};
 use super::time::BootMs;
 
@@ -31,10 +33,6 @@ const LOAD_BYTES: usize = 256 * 1024;
 const DELETES_AT_ONCE: usize = 1_024;
 /// The broker will never take these: payload format invalid, packet too large.
 const HOPELESS: [u8; 2] = [0x99, 0x95];
-/// How long the queue is held after a refusal, doubling with each
-const HOLD_MS: u64 = 1_000;
-/// up to this.
-const MAX_HOLD_MS: u64 = 60_000;
 
 /// What the outbox asks of the world.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,15 +71,6 @@ enum Load {
     Stale,
 }
 
-/// The broker refuses what we publish.
-#[derive(Debug)]
-struct Held {
-    code: u8,
-    pause_ms: u64,
-    /// When it is tried again; `None` while it is.
-    until: Option<BootMs>,
-}
-
 /// What a refusal leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -115,7 +104,7 @@ pub(super) struct Outbox {
     sent: u64,
     /// Acknowledged before one below them was.
     early: BTreeSet<u64>,
-    held: Option<Held>,
+    hold: Hold,
 }
 
 impl Outbox {
@@ -171,7 +160,7 @@ impl Outbox {
 
     /// Why the broker refuses what we publish, where it does.
     pub(super) fn held(&self) -> Option<u8> {
-        self.held.as_ref().map(|held| held.code)
+        self.hold.code()
     }
 
     pub(super) fn connected(&self) -> bool {
@@ -180,7 +169,7 @@ impl Outbox {
 
     /// When a held queue is tried again.
     pub(super) fn wake_at(&self) -> Option<BootMs> {
-        self.held.as_ref().and_then(|held| held.until).filter(|_| self.connected)
+        self.hold.until().filter(|_| self.connected)
     }
 
     /// The number of the next event.
@@ -234,9 +223,7 @@ impl Outbox {
 
     pub(super) fn up(&mut self) {
         self.connected = true;
-        self.held = None;
-        self.again.reset();
-        self.loads.iter_mut().for_each(|load| *load = Load::Stale);
+        self.hold = Hold::default();
         self.go_back();
     }
 
@@ -244,17 +231,17 @@ impl Outbox {
         self.connected = false;
     }
 
-    /// Goes out again from the first that is not acknowledged.
+    /// Everything that is not acknowledged is to go out again, from the first on.
     fn go_back(&mut self) {
+        self.again.reset();
+        self.loads.iter_mut().for_each(|load| *load = Load::Stale);
         self.sent = self.acked;
         self.early.clear();
     }
 
     /// The broker acknowledged `seq`.
     pub(super) fn delivered(&mut self, seq: u64, running_ms: u64) {
-        if self.held.as_ref().is_some_and(|held| held.until.is_none()) {
-            self.held = None;
-        }
+        self.hold.delivered();
         if self.again.done(seq).is_some() {
             self.marks_changed = true;
         }
@@ -291,20 +278,10 @@ impl Outbox {
             Some(pending) if hopeless && !pending.replaced => Refusal::Replace,
             None if hopeless => Refusal::Nothing,
             Some(_) | None => {
-                self.hold(code, now);
+                self.hold.refused(code, now);
                 Refusal::Held
             }
         }
-    }
-
-    fn hold(&mut self, code: u8, now: BootMs) {
-        let pause_ms = match &self.held {
-            // One of those that were out with the first one refused.
-            Some(Held { until: Some(_), .. }) => return,
-            Some(Held { pause_ms, .. }) => (pause_ms * 2).min(MAX_HOLD_MS),
-            None => HOLD_MS,
-        };
-        self.held = Some(Held { code, pause_ms, until: Some(now + pause_ms) });
     }
 
     /// Events came from disk: those up to `through` that were asked for by the oldest
@@ -357,7 +334,10 @@ impl Outbox {
     /// What goes out next.
     pub(super) fn advance(&mut self, now: BootMs) -> Vec<Wish> {
         let mut wishes = Vec::new();
-        if !self.connected || self.is_held(now) {
+        if self.hold.is_over(now) {
+            self.go_back();
+        }
+        if !self.connected || self.hold.until().is_some() {
             return wishes;
         }
         if let Some(seqs) = self.again.wants() {
@@ -386,19 +366,6 @@ impl Outbox {
             out += 1;
         }
         wishes
-    }
-
-    /// Whether the queue is held; once it no longer is, everything is tried again.
-    fn is_held(&mut self, now: BootMs) -> bool {
-        let Some(Held { until: until @ Some(_), .. }) = &mut self.held else { return false };
-        if until.is_some_and(|until| now < until) {
-            return true;
-        }
-        *until = None;
-        self.again.reset();
-        self.loads.iter_mut().for_each(|load| *load = Load::Stale);
-        self.go_back();
-        false
     }
 
     /// What goes along with other writes, since it is worth no flush of its own.

@@ -28,7 +28,7 @@ pub(super) struct Trial {
     pub(super) lit: BTreeSet<String>,
     /// Whether outlets answer; while not, their orders wait.
     pub(super) deaf: bool,
-    withheld: Vec<(OutletId, u64, Order)>,
+    pub(super) withheld: Vec<(OutletId, u64, Order)>,
     /// What the world answered and the node was not told yet.
     pub(super) inbox: Vec<Input>,
     commands: u64,

@@ -144,10 +144,6 @@ fn what_failed_tasks_occupy_is_bounded_and_the_oldest_give_way() {
 
 #[test]
 fn tasks_outlive_a_restart_each_in_its_place() {
-    let mut before = Tasks::default();
-    for task in ["waits", "runs", "failed", "done", "later"] {
-        queue(&mut before, task, 5, if task == "later" { 500 } else { 0 });
-    }
     let mut trial = Trial::new();
     trial.scripts(&["there.sh"]);
     let script = json!({"name": "there.sh"});
