@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::Answers;
 use super::clock::{Away, Checkpoint, Clock, Shift};
+use super::ended::Ended;
 use super::outbox::{Marks, Outbox};
 use super::outlet::{Before, Outlet};
 use super::power::{Hold, Kept};
@@ -37,7 +38,7 @@ pub struct Found {
 #[derive(Default)]
 struct Records {
     sessions: BTreeMap<SessionId, Session>,
-    ended: VecDeque<(u64, SessionId)>,
+    ended: Ended<SessionId, ()>,
     holds: BTreeMap<OutletId, Hold>,
     outlets: BTreeMap<OutletId, Kept>,
     specs: BTreeMap<TaskId, Spec>,
@@ -90,7 +91,7 @@ impl Node {
             holds: records.holds,
             kept: records.outlets.into_keys().collect::<BTreeSet<_>>(),
             falls: Vec::new(),
-            tasks: tasks(records.specs, records.runs),
+            tasks: Tasks::recovered(records.specs, records.runs),
             attempts: BTreeMap::new(),
             answers: records.answers,
             outbox,
@@ -175,7 +176,7 @@ impl Records {
             Kind::Session => {
                 self.sessions.insert(id(name)?, read(value)?);
             }
-            Kind::Ended => self.ended.push_back((read(value)?, id(name)?)),
+            Kind::Ended => self.ended.insert(id(name)?, read(value)?, ()),
             Kind::Hold => {
                 self.holds.insert(id(name)?, read(value)?);
             }
@@ -251,16 +252,4 @@ fn all_outlets(
         (id, Outlet::new(outlet, Before { on, obeyed }, now))
     };
     outlets.into_iter().map(outlet).collect()
-}
-
-/// A task needs both of its records; one without the other was never acknowledged.
-fn tasks(specs: BTreeMap<TaskId, Spec>, mut runs: BTreeMap<TaskId, Run>) -> Tasks {
-    let mut tasks = Tasks::default();
-    for (id, spec) in specs {
-        if let Some(run) = runs.remove(&id) {
-            tasks.insert(spec, run);
-        }
-    }
-    tasks.recovered();
-    tasks
 }

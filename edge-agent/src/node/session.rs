@@ -20,7 +20,6 @@ pub(super) use self::claims::Claim;
 pub(super) use self::progress::Progress;
 use self::running::{Planned, Running};
 pub(super) use self::sequence::Fall;
-use super::outlet::Outlets;
 use super::time::{BootMs, Now};
 
 /// A station must be powered within this, from the moment its first on could be sent.

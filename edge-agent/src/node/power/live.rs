@@ -7,11 +7,6 @@ use crate::node::Node;
 use crate::node::record::{self, Kind};
 use crate::node::session::{Fall, Progress, Session};
 
-/// Ended sessions are remembered for so long of the node's running time,
-const REMEMBERED_MS: u64 = 7 * 24 * 3_600_000;
-/// and so many of them.
-const MAX_REMEMBERED: usize = 1_000;
-
 impl Node {
     /// The live session that owns an outlet.
     pub(in crate::node) fn owner(&self, outlet: &OutletId) -> Option<&SessionId> {
@@ -63,6 +58,7 @@ impl Node {
 
     /// Lets time and outlets act on every session.
     pub(in crate::node) fn advance_sessions(&mut self) {
+        self.forget_ended();
         self.begin_booked();
         let ids: Vec<SessionId> = self.sessions.keys().cloned().collect();
         for id in ids {
@@ -137,14 +133,14 @@ impl Node {
         self.effects.writes.push(record::delete(Kind::Session, id.as_str()));
         let running_ms = self.clock.running_ms();
         self.effects.writes.push(record::put(Kind::Ended, id.as_str(), &running_ms));
-        self.ended.push_back((running_ms, id.clone()));
-        while let Some((at, id)) = self.ended.front() {
-            if self.ended.len() <= MAX_REMEMBERED && running_ms.saturating_sub(*at) < REMEMBERED_MS
-            {
-                break;
-            }
+        self.ended.insert(id.clone(), running_ms, ());
+        self.forget_ended();
+    }
+
+    /// Forgets sessions that ended long ago.
+    fn forget_ended(&mut self) {
+        for (id, ()) in self.ended.forget(self.clock.running_ms()) {
             self.effects.writes.push(record::delete(Kind::Ended, id.as_str()));
-            self.ended.pop_front();
         }
     }
 

@@ -286,9 +286,8 @@ impl World {
         let id = envelope.entry("id").or_insert(json!(format!("c{}", self.commands))).clone();
         envelope.entry("issued_at_ms").or_insert(json!(self.true_wall()));
         envelope.retain(|_, value| !value.is_null());
-        let received = codec::decode_command(command.to_string().as_bytes());
-        let token = self.commands;
-        self.step(Input::Command { token, received, retained: false });
+        let (token, payload) = (self.commands, command.to_string().into_bytes());
+        self.step(Input::Command { token, payload, retained: false });
         id.as_str().unwrap().to_owned()
     }
 
@@ -506,6 +505,7 @@ impl World {
                     let rows = seqs.filter_map(row).collect();
                     inputs.push(Input::Loaded { from, through, rows });
                 }
+                Act::Begin { task, attempt } => inputs.push(Input::Begun { task, attempt }),
                 Act::State(state) => self.states.push(serde_json::from_slice(&state).unwrap()),
                 Act::Status(_) | Act::Telemetry | Act::Run { .. } | Act::Kill { .. } => {}
             }
