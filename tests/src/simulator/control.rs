@@ -145,7 +145,7 @@ impl Control {
         payload: Vec<u8>,
         retained: bool,
     ) {
-        self.issued.insert(name, Issued { request, issued_at_ms, payload, retained, kept: false });
+        self.issued.insert(name, Issued { request, issued_at_ms, payload, retained, kept: true });
     }
 
     fn session(&mut self) -> SessionId {

@@ -185,7 +185,6 @@ impl World {
             for (payload, retained) in self.control.send(wall_ms, last_seq) {
                 self.broker.keep(payload, retained);
             }
-            self.control.issued.values_mut().for_each(|issued| issued.kept = true);
             self.deliver();
         }
         let pause_ms = if self.in_order { 60_000 } else { self.control.pause_ms() };
