@@ -34,6 +34,7 @@ use edge_protocol::presence::{OfflineReason, Status};
 
 pub use self::input::{Act, Disk, Effects, Input, ScriptOutcome, Token};
 pub use self::outlet::{Failure, Order, Reading};
+pub use self::recover::Found;
 use self::settings::{OutletSettings, Settings};
 use self::time::{BootMs, Now};
 
@@ -51,6 +52,8 @@ pub struct Node {
     holds: BTreeMap<OutletId, power::Hold>,
     /// Outlets whose settings are kept on disk until they are confirmed off, even if the configuration drops them.
     kept: BTreeSet<OutletId>,
+    /// Outlets that sessions let go, until they are off.
+    falls: Vec<session::Fall>,
     tasks: task::Tasks,
     attempts: BTreeMap<TaskId, attempt::Attempt>,
     answers: answer::Answers,
@@ -95,6 +98,7 @@ impl Node {
     pub fn settle(&mut self, now: Now) -> Effects {
         self.look_at_clocks(now);
         self.receive_waiting();
+        self.give_up_orders();
         self.advance_sessions();
         self.advance_attempts();
         self.start_attempts();
@@ -114,8 +118,11 @@ impl Node {
     /// When [`Self::settle`] is to be called at the latest, though nothing happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<BootMs> {
-        let sessions = self.sessions.values().filter_map(|session| session.wake_at(&self.outlets));
-        let outlets = self.outlets.values().filter_map(outlet::Outlet::wake_at);
+        let now = self.now.boot;
+        let sessions = self.sessions.values();
+        let sessions = sessions.filter_map(|session| session.wake_at(&self.outlets, now));
+        let falls = self.falls.iter().filter_map(|fall| fall.wake_at(&self.outlets, now));
+        let outlets = self.outlets.values().map(outlet::Outlet::wake_at);
         let holds = self.holds.values().filter_map(|hold| hold.until);
         let attempts = self.attempts.values().filter_map(attempt::Attempt::wake_at);
         let free = self.tasks.running_count() < self.settings.tasks.concurrency && self.accepting();
@@ -123,6 +130,7 @@ impl Node {
         let checkpoint = self.any_live().then(|| self.clock.checkpoint_at());
         let voice = self.voice.wake_at(self.outbox.connected());
         sessions
+            .chain(falls)
             .chain(outlets)
             .chain(holds)
             .chain(attempts)
@@ -149,11 +157,7 @@ impl Node {
         let (now, moved) = self.clock.observe(read);
         self.now = now;
         if let Some(earlier_ms) = moved.earlier_ms {
-            let shift = |at: BootMs| BootMs(at.0.saturating_sub(earlier_ms));
-            for session in self.sessions.values_mut().filter(|session| session.guessed) {
-                session.rebase(shift, None);
-                session.guessed = false;
-            }
+            self.correct_sessions(earlier_ms, true);
         }
         if moved.synced {
             self.voice.status_changed();

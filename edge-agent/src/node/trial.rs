@@ -76,7 +76,7 @@ impl Trial {
     pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings();
         change(&mut settings);
-        let now = Now { boot: BootMs(BOOT_MS), wall_ms: WALL_MS, synced: true };
+        let now = Now { boot: BootMs::from(BOOT_MS), wall_ms: WALL_MS, synced: true };
         let mut trial = Self {
             node: Node::recover(settings.clone(), Found::default(), now),
             settings,

@@ -258,7 +258,7 @@ impl Node {
             seq,
             at_ms: at.wall_ms,
             clock: clock(at),
-            uptime_ms: at.boot.0,
+            uptime_ms: at.boot.uptime_ms(),
             boot_id: self.settings.boot_id.clone(),
             cause,
             what,

@@ -73,9 +73,15 @@ impl Node {
 
     pub(super) fn resume(&mut self, id: SessionId, cause: CommandId) -> Done {
         let now = self.now.boot;
-        self.session(&id)?.resume(cause, now)?;
-        self.take_over(&id);
-        self.voice.write_session(id);
+        let session = self.session(&id)?;
+        let outlets = if session.paused() { session.outlets.clone() } else { Vec::new() };
+        if let Some(held_off) = self.held_off(&outlets) {
+            return reject(Code::Conflict, held_off);
+        }
+        if self.session(&id)?.resume(cause, now)? {
+            self.take_over(&id);
+            self.voice.write_session(id);
+        }
         Ok(())
     }
 
@@ -102,8 +108,7 @@ impl Node {
         let told = session.transfer(transfer.station, outlets, cause.clone(), now)?;
         if live {
             for outlet in new {
-                self.drop_hold(&outlet);
-                self.keep_settings(&outlet);
+                self.take_outlet(&outlet);
             }
         }
         self.moved(&transfer.session, &cause, told);

@@ -23,11 +23,11 @@ fn cause() -> CommandId {
 
 fn queue(tasks: &mut Tasks, task: &str, priority: u8, ready_at: u64) -> [Write; 2] {
     let submit = submit(task, priority, Map::new());
-    tasks.submit(New::of(&submit, cause(), BootMs(ready_at)))
+    tasks.submit(New::of(&submit, cause(), BootMs::from(ready_at)))
 }
 
 fn start(tasks: &mut Tasks, now: u64) -> Option<String> {
-    tasks.start_next(BootMs(now), 99).map(|(id, _)| id.to_string())
+    tasks.start_next(BootMs::from(now), 99).map(|(id, _)| id.to_string())
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_tasks_id_can_be_used_again_seven_days_after_its_end() {
     trial.accept("task.cancel", json!({"task": "t"}));
     trial.restart();
     let days = |days: u64| days * 24 * 3_600_000;
-    trial.now.boot.0 += days(7) - 1;
+    trial.now.boot = trial.now.boot + (days(7) - 1);
     trial.now.wall_ms += days(7) - 1;
     trial.run();
     assert_eq!(trial.send("task.submit", wait("t")).code(), Some(Code::Conflict));
