@@ -6,13 +6,12 @@
 pub mod sequence;
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_protocol::codec::{Received, Refusal, Unreadable, decode_command, encode};
-use edge_protocol::command::{Command, Request, Work};
-use edge_protocol::event::{Clock as ClockTrust, Code};
+use edge_protocol::codec::encode;
+use edge_protocol::event::Clock as ClockTrust;
 use edge_protocol::id::{OutletId, TaskId};
 use edge_protocol::presence::OfflineReason;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
@@ -197,6 +196,9 @@ impl Agent {
             Act::Status(payload) => self.link.order(link::Order::Status(payload)),
             Act::State(payload) => self.link.order(link::Order::State(payload)),
             Act::Telemetry => self.telemetry(),
+            Act::Begin { task, attempt } => {
+                let _ = self.inbox.send(Input::Begun { task, attempt });
+            }
             Act::Run { task, attempt, script, timeout_ms } => {
                 let run = ScriptRun {
                     task: task.to_string(),
@@ -297,8 +299,8 @@ impl Agent {
                 let number = self.next_token;
                 self.next_token += 1;
                 self.tokens.insert(number, token);
-                let received = self.read(&payload);
-                self.step(Input::Command { token: number, received, retained });
+                self.step(Input::Scripts(self.scripts()));
+                self.step(Input::Command { token: number, payload, retained });
             }
             Some(link::News::Delivered { seq }) => self.step(Input::Delivered { seq }),
             Some(link::News::Refused { seq, code }) => {
@@ -310,18 +312,12 @@ impl Agent {
         None
     }
 
-    /// Reads a command; a script that is not there is as wrong as a field out of range.
-    fn read(&self, payload: &[u8]) -> Result<Received, Unreadable> {
-        let mut received = decode_command(payload)?;
-        if let Ok(Command { request: Request::TaskSubmit(submit), .. }) = &received.command
-            && let Work::Script(script) = &submit.work
-            && !script::exists(&self.config.tasks.scripts_dir, &script.name)
-        {
-            let folder = self.config.tasks.scripts_dir.display();
-            let message = format!("body.payload.name: {folder} has no executable {}", script.name);
-            received.command = Err(Refusal { code: Code::Invalid, message });
-        }
-        Ok(received)
+    /// The names of the scripts that are there.
+    fn scripts(&self) -> BTreeSet<String> {
+        let folder = &self.config.tasks.scripts_dir;
+        let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| script::exists(folder, name)).collect()
     }
 
     fn asked(&mut self, question: Option<Question>) -> Option<Ended> {

@@ -129,7 +129,7 @@ fn kernel_says_synced() -> bool {
 }
 
 fn boot_now() -> BootMs {
-    BootMs(read(ClockId::CLOCK_BOOTTIME))
+    BootMs::from(read(ClockId::CLOCK_BOOTTIME))
 }
 
 /// Milliseconds; 0 for a clock set before its epoch.

@@ -25,7 +25,7 @@ impl Clocks {
 
     pub(super) fn now(&self) -> Now {
         let wall_ms = self.true_wall().saturating_add_signed(self.wall_error).max(BUILT_MS);
-        Now { boot: BootMs(self.real - self.booted_at), wall_ms, synced: self.synced }
+        Now { boot: BootMs::from(self.real - self.booted_at), wall_ms, synced: self.synced }
     }
 
     pub(super) fn true_wall(&self) -> u64 {
@@ -38,7 +38,7 @@ impl Clocks {
 
     /// The true time of an instant of the boot clock.
     pub(super) fn real_at(&self, boot: BootMs) -> u64 {
-        self.booted_at.saturating_add(boot.0)
+        self.booted_at.saturating_add_signed(boot.0)
     }
 
     /// Another boot, its clock `behind_ms` behind, or trusted.

@@ -123,12 +123,15 @@ impl Control {
         }
         let request = self.any_request(wall_ms, last_seq);
         let issued_at_ms = match rare {
-            4..8 if self.closing.is_none() => Some(wall_ms.saturating_sub(self.rng.u64(50_000..200_000))),
+            4..8 if self.closing.is_none() => {
+                Some(wall_ms.saturating_sub(self.rng.u64(50_000..200_000)))
+            }
             8..12 if !request.powers() && self.closing.is_none() => None,
             _ => Some(wall_ms),
         };
-        let expires_at_ms =
-            issued_at_ms.filter(|_| rare > 80 && self.closing.is_none()).map(|at| at + self.rng.u64(1_000..3_600_000));
+        let expires_at_ms = issued_at_ms
+            .filter(|_| rare > 80 && self.closing.is_none())
+            .map(|at| at + self.rng.u64(1_000..3_600_000));
         let retained = rare == 12 && self.closing.is_none();
         let command =
             Command { id: name.clone(), issued_at_ms, expires_at_ms, request: request.clone() };

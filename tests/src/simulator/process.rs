@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use edge_agent::agent::sequence::Sequence;
 use edge_agent::node::{Act, Disk as Health, Failure, Input, Node, Order, ScriptOutcome};
 use edge_agent::store::{Completion, SpaceLevel};
-use edge_protocol::codec::{Received, Unreadable, decode_command};
+use edge_protocol::codec::decode_command;
 use edge_protocol::event::Fault;
 use edge_protocol::id::{CommandId, OutletId, TaskId};
 
@@ -64,10 +64,6 @@ pub(super) struct Process {
     batches: u64,
 }
 
-fn read(payload: &[u8]) -> Result<Received, Unreadable> {
-    decode_command(payload)
-}
-
 impl World {
     /// Starts the process: recovery is a normal start.
     pub(super) fn start(&mut self) {
@@ -80,7 +76,8 @@ impl World {
         let mut settings = self.settings.clone();
         settings.boot_id = self.clocks.boot_id();
         settings.seed = self.rng.u64(..);
-        let node = Node::recover(settings, self.disk.found(), self.clocks.now());
+        let mut node = Node::recover(settings, self.disk.found(), self.clocks.now());
+        node.step(self.clocks.now(), Input::Scripts(BTreeSet::from(["work".to_owned()])));
         self.note(|| "the agent starts".to_owned());
         self.done.starts += 1;
         self.alive_since = Some(self.clocks.real);
@@ -150,10 +147,9 @@ impl World {
                 News::Command { delivery, payload, retained } => {
                     let token = process.next_token;
                     process.next_token += 1;
-                    let received = read(&payload);
-                    let name = received.as_ref().ok().map(|received| received.id.clone());
+                    let name = decode_command(&payload).ok().map(|received| received.id);
                     process.tokens.insert(token, (delivery, name));
-                    self.step(Input::Command { token, received, retained });
+                    self.step(Input::Command { token, payload, retained });
                 }
                 News::Delivered { seq, refused } => {
                     process.out.remove(&seq);
@@ -309,6 +305,10 @@ impl World {
                 self.flush();
             }
             Act::Status(_) | Act::State(_) | Act::Telemetry => {}
+            Act::Begin { task, attempt } => {
+                let begun = Happening::Begun { run: self.run, task, attempt };
+                self.queue.at(real, begun);
+            }
             Act::Run { task, attempt, timeout_ms, .. } => {
                 self.run_script(task, attempt, timeout_ms)
             }
@@ -395,7 +395,7 @@ impl World {
                 reading.lease_off_at = plug
                     .told_lease
                     .filter(|_| plug.lease.is_some())
-                    .map(|at| edge_agent::node::time::BootMs(at));
+                    .map(|at| edge_agent::node::time::BootMs::from(at));
                 reading
             })
         });
@@ -420,11 +420,13 @@ impl World {
             Some(result) if real + way_ms < sent.issued + PATIENCE_MS => (real + way_ms, result),
             _ => ((sent.issued + PATIENCE_MS).max(real), Err(late())),
         };
-        let booted = self.clocks.real - self.clocks.now().boot.0;
+        let booted = self.clocks.real - self.clocks.now().boot.uptime_ms();
         let result = result.map(|mut reading| {
             // The rest as it was read, from when its answer came.
             reading.lease_off_at = reading.lease_off_at.map(|told| {
-                edge_agent::node::time::BootMs(told.0 + (at - real) - booted.min(told.0))
+                edge_agent::node::time::BootMs::from(
+                    told.uptime_ms() + (at - real) - booted.min(told.uptime_ms()),
+                )
             });
             reading
         });

@@ -16,6 +16,8 @@ pub(super) enum Happening {
     LeaseOver { outlet: OutletId },
     /// A driver has an answer.
     Answered { run: u64, outlet: OutletId, serial: u64, result: Result<Reading, Failure> },
+    /// An attempt is counted on disk.
+    Begun { run: u64, task: TaskId, attempt: u32 },
     /// A script ends.
     ScriptEnds { run: u64, task: TaskId, attempt: u32, outcome: ScriptOutcome },
     /// The process is started.

@@ -208,6 +208,7 @@ impl World {
                 Happening::Flushed { .. }
                     | Happening::Answered { .. }
                     | Happening::ScriptEnds { .. }
+                    | Happening::Begun { .. }
                     | Happening::Connect { .. }
                     | Happening::Noticed { .. }
                     | Happening::Command { .. }
@@ -253,6 +254,10 @@ impl World {
                     self.step(Input::Script { task, attempt, outcome });
                 }
                 ours
+            }
+            Happening::Begun { run, task, attempt } if run == self.run => {
+                self.step(Input::Begun { task, attempt });
+                true
             }
             Happening::Start => {
                 if self.process.is_none() {
@@ -318,7 +323,9 @@ impl World {
                 self.complete(Completion::Space(SpaceLevel::Ok));
                 true
             }
-            Happening::Flushed { .. } | Happening::ScriptEnds { .. } => false,
+            Happening::Flushed { .. } | Happening::ScriptEnds { .. } | Happening::Begun { .. } => {
+                false
+            }
             Happening::Look => true,
         }
     }
