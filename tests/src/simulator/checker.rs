@@ -95,6 +95,14 @@ impl Checker {
         told: &mut Vec<String>,
     ) -> Held {
         let before = self.checkpoint;
+        let recovering = std::mem::take(&mut self.recovering);
+        let alike = before.synced && clocks.synced && before.wall_error == clocks.wall_error;
+        let exact = before.boot == clocks.boot || alike;
+        if recovering && !exact {
+            let honest = before.wall_error == 0 || !before.synced;
+            let honest = honest && (clocks.wall_error == 0 || !clocks.synced);
+            self.model.unsure(clocks.real.saturating_sub(before.real), honest);
+        }
         for write in &effects.writes {
             let Write::Put { key, value } = write else { continue };
             if key == b"node/checkpoint" {
@@ -120,15 +128,13 @@ impl Checker {
                 None
             };
             let request = command.and_then(|command| control.request(command));
-            self.model.told(&event, &Context { real: clocks.real, settings, request })?;
+            self.model.told(
+                &event,
+                &Context { real: clocks.real, settings, honest: clocks.wall_error == 0, request },
+            )?;
         }
-        if std::mem::take(&mut self.recovering) {
-            let same_boot = before.boot == clocks.boot;
-            let honest =
-                before.wall_error == clocks.wall_error || !(before.synced && clocks.synced);
-            let exact = same_boot
-                || (before.synced && clocks.synced && before.wall_error == clocks.wall_error);
-            self.model.recovered(&state(), clocks.real, exact, honest, before.real)?;
+        if recovering {
+            self.model.recovered(&state(), clocks.real, exact)?;
         }
         for (outlet, _, order) in &effects.orders {
             let off_by = match order {

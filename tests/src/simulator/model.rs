@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use edge_protocol::command::{End, Extension, Request, Work};
-use edge_protocol::event::{Event, Reason, What};
+use edge_protocol::event::{Code, Event, Reason, What};
 use edge_protocol::id::{OutletId, SessionId, TaskId};
 use edge_protocol::presence::State;
 
@@ -30,7 +30,9 @@ pub(super) struct Session {
     /// Its instants went through a reboot whose length was not known.
     vague: bool,
     /// How much later than the truth its deadline lies, after such a reboot.
-    pub(super) skew_ms: u64,
+    skew_ms: u64,
+    /// That is known: no wall clock was wrong on either side of it.
+    judged: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +75,8 @@ pub(super) struct Task {
 pub(super) struct Context<'a> {
     pub(super) real: u64,
     pub(super) settings: &'a Settings,
+    /// The wall clock is right.
+    pub(super) honest: bool,
     /// The request that an accepted command stands for, and when it was issued.
     pub(super) request: Option<(&'a Request, Option<u64>)>,
 }
@@ -82,6 +86,27 @@ fn off_by(what: &str, told: u64, expected: u64) -> Held {
         return Ok(());
     }
     Err(format!("{what}: told {told}, promised {expected} ({} ms off)", told.abs_diff(expected)))
+}
+
+impl Session {
+    /// The node told its deadline. It may only be sooner than it was after a reboot of unknown
+    /// length, and never sooner than in truth.
+    fn agree(&mut self, what: &str, told: u64) -> Held {
+        let Phase::Active { deadline, .. } = &mut self.phase else { return Ok(()) };
+        if self.skew_ms == 0 {
+            return off_by(what, told, *deadline);
+        }
+        let truly = deadline.saturating_sub(self.skew_ms);
+        if self.judged && told < truly {
+            return Err(format!("nobody is cut early: {what}, but {} ms are lost", truly - told));
+        }
+        if self.judged && told > *deadline {
+            return Err(format!("{what}: {} ms are won", told - *deadline));
+        }
+        self.skew_ms = told.saturating_sub(truly).max(1);
+        *deadline = told;
+        Ok(())
+    }
 }
 
 impl Model {
@@ -127,31 +152,18 @@ impl Model {
             }
             What::SessionExtended(times) => {
                 let session = self.session(&times.session)?;
-                if let (Phase::Active { deadline, .. }, Some(ends_at_ms)) =
-                    (&session.phase, times.ends_at_ms)
-                {
-                    off_by(
-                        "an extension moves the deadline by exactly that much",
-                        real_of(ends_at_ms),
-                        *deadline,
-                    )?;
+                if let Some(ends_at_ms) = times.ends_at_ms {
+                    let what = "an extension moves the deadline by exactly that much";
+                    session.agree(what, real_of(ends_at_ms))?;
                 }
             }
             What::SessionWarning(rest) => {
                 let session = self.session(&rest.session)?;
-                if let Phase::Active { deadline, .. } = session.phase {
-                    off_by(
-                        "a warning tells the remaining time",
-                        real + rest.remaining_ms,
-                        deadline,
-                    )?;
-                }
+                session.agree("a warning tells the remaining time", real + rest.remaining_ms)?;
             }
             What::SessionPaused(rest) => {
                 let session = self.session(&rest.session)?;
-                if let Phase::Active { deadline, .. } = session.phase {
-                    off_by("a pause keeps the remaining time", real + rest.remaining_ms, deadline)?;
-                }
+                session.agree("a pause keeps the remaining time", real + rest.remaining_ms)?;
                 session.phase = Phase::Paused { rest_ms: rest.remaining_ms, resuming: false };
             }
             What::SessionResumed(times) => {
@@ -188,15 +200,13 @@ impl Model {
             What::SessionEnding(ending) => {
                 let off = real_of(ending.off_at_ms);
                 let session = self.session(&ending.session)?;
+                let expired = ending.reason == Reason::Expired;
+                if expired {
+                    let what = "the off time is the deadline plus the grace";
+                    session.agree(what, off.saturating_sub(session.grace_ms))?;
+                }
                 let deadline = match session.phase {
-                    Phase::Active { deadline, .. } if ending.reason == Reason::Expired => {
-                        off_by(
-                            "the off time is the deadline plus the grace",
-                            off,
-                            deadline + session.grace_ms,
-                        )?;
-                        deadline
-                    }
+                    Phase::Active { deadline, .. } if expired => deadline,
                     _ => real,
                 };
                 session.phase = Phase::Ending { deadline, off };
@@ -213,11 +223,23 @@ impl Model {
                         off - real
                     ));
                 }
-                self.over(&ended.session);
+                let booked =
+                    matches!(session.phase, Phase::Pending { starts, .. } if starts > real);
+                if booked {
+                    self.sessions.remove(&ended.session);
+                } else {
+                    self.over(&ended.session);
+                }
             }
             What::SessionFailed(problem) => {
-                self.session(&problem.session)?;
-                self.over(&problem.session);
+                let session = self.session(&problem.session)?;
+                let began =
+                    matches!(session.phase, Phase::Pending { starts, .. } if starts <= real);
+                if began && problem.code == Code::Unpowered {
+                    self.over(&problem.session);
+                } else {
+                    self.sessions.remove(&problem.session);
+                }
             }
             What::TaskStarted(news) => {
                 let task = self
@@ -244,25 +266,10 @@ impl Model {
             }
             What::NodeClock(clock) => {
                 for named in &clock.sessions {
-                    let deadline_told = real_of(named.ends_at_ms);
                     let session = self.session(&named.session)?;
-                    let skew_ms = session.skew_ms;
-                    match &mut session.phase {
-                        Phase::Active { deadline, .. } => {
-                            if deadline_told != *deadline {
-                                if skew_ms == 0 {
-                                    off_by(
-                                        "a wall-clock step moves no deadline of a running session",
-                                        deadline_told,
-                                        *deadline,
-                                    )?;
-                                }
-                                *deadline = deadline_told;
-                                session.skew_ms = 0;
-                            }
-                        }
-                        Phase::Pending { .. } | Phase::Paused { .. } | Phase::Ending { .. } => {}
-                    }
+                    session.judged &= context.honest || session.skew_ms == 0;
+                    let what = "a wall-clock step moves no deadline of a running session";
+                    session.agree(what, real_of(named.ends_at_ms))?;
                 }
             }
             _ => {}
@@ -301,7 +308,8 @@ impl Model {
                 };
                 let grace_ms = start.grace_ms.unwrap_or(context.settings.grace_ms);
                 let phase = Phase::Pending { starts, end };
-                let session = Session { outlets, grace_ms, phase, vague: false, skew_ms: 0 };
+                let session =
+                    Session { outlets, grace_ms, phase, vague: false, skew_ms: 0, judged: true };
                 if self.sessions.insert(start.session.clone(), session).is_some() {
                     return Err(format!("the session id {} was accepted twice", start.session));
                 }
@@ -412,8 +420,12 @@ impl Model {
                     deadline + session.grace_ms
                 }
                 Phase::Paused { resuming: true, .. } if own => FOR_EVER,
-                Phase::Ending { off, .. } if own && *off > real => *off,
-                Phase::Ending { off, .. } if own => return *off,
+                // How late exactly is not known to the node: at most so late.
+                Phase::Ending { .. } if own && !session.judged => FOR_EVER,
+                Phase::Ending { off, .. } if own && off + session.skew_ms > real => {
+                    off + session.skew_ms
+                }
+                Phase::Ending { off, .. } if own => return *off + session.skew_ms,
                 Phase::Pending { .. }
                 | Phase::Active { .. }
                 | Phase::Paused { .. }
@@ -436,67 +448,45 @@ impl Model {
             self.sessions.values().filter(|session| session.outlets.contains(outlet)).find_map(
                 |session| match session.phase {
                     Phase::Active { deadline, .. } => Some(deadline + session.grace_ms),
-                    Phase::Ending { off, .. } => Some(off),
+                    Phase::Ending { off, .. } => Some(off).filter(|_| session.judged),
                     Phase::Pending { .. } | Phase::Paused { .. } => None,
                 },
             );
         owed.filter(|off| *off > real)
     }
 
-    /// The node started again. `exact`: how long it was away is known to it; else its last word on
-    /// the clocks was at `checkpoint`, and what it makes of that is in its `state`.
-    pub(super) fn recovered(
-        &mut self,
-        state: &State,
-        real: u64,
-        exact: bool,
-        honest: bool,
-        checkpoint: u64,
-    ) -> Held {
+    /// The node starts again, and can't know how long it was away: at most since its last word on
+    /// the clocks. `honest`: no wall clock was wrong.
+    pub(super) fn unsure(&mut self, away_ms: u64, honest: bool) {
+        for session in self.sessions.values_mut() {
+            session.vague = true;
+            session.judged &= honest;
+            session.skew_ms += away_ms + 1;
+            if let Phase::Active { deadline, .. } = &mut session.phase {
+                *deadline += away_ms + 1;
+            }
+        }
+    }
+
+    /// The node started again, and this is its `state`. `exact`: it can know how long it was away.
+    pub(super) fn recovered(&mut self, state: &State, real: u64, exact: bool) -> Held {
         for id in self.sessions.keys() {
             if !state.sessions.iter().any(|session| session.session == *id) {
                 return Err(format!(
-                    "what was accepted is never lost: session {id} is gone after a start"
+                    "nothing accepted is lost: session {id} is gone after a start"
                 ));
             }
         }
         for told in &state.sessions {
             let session = self.session(&told.session)?;
-            session.vague |= !exact;
-            let away_ms = real.saturating_sub(checkpoint);
-            match (&mut session.phase, told.remaining_ms) {
-                (Phase::Active { deadline, .. }, Some(remaining_ms)) if told.phase == "active" => {
-                    let now = real + remaining_ms;
-                    if exact && *deadline > real {
-                        off_by("a restart moves no deadline", now, *deadline)?;
-                    } else if honest && *deadline > real && now < *deadline {
-                        return Err(format!(
-                            "nobody is cut early: {} lost {} ms at a start",
-                            told.session,
-                            *deadline - now
-                        ));
-                    } else if honest && now > (*deadline).max(real) + away_ms {
-                        return Err(format!(
-                            "{} won {} ms at a start, {away_ms} ms after the checkpoint",
-                            told.session,
-                            now - *deadline
-                        ));
-                    }
-                    if !exact {
-                        session.skew_ms = now.saturating_sub(*deadline).max(1);
-                        *deadline = now;
-                    }
-                }
-                (Phase::Ending { off, .. }, _) if !exact => *off += away_ms,
-                _ => {}
+            if let Some(remaining_ms) = told.remaining_ms.filter(|_| told.phase == "active") {
+                session.agree("a restart moves no deadline", real + remaining_ms)?;
             }
         }
-        if !exact {
-            for outlet in &state.outlets {
-                let until = outlet.hold.as_ref().and_then(|hold| hold.until_ms);
-                if let (Some(hold), Some(until_ms)) = (self.holds.get_mut(&outlet.outlet), until) {
-                    hold.until = (real + until_ms).saturating_sub(state.at_ms);
-                }
+        for outlet in state.outlets.iter().filter(|_| !exact) {
+            let until = outlet.hold.as_ref().and_then(|hold| hold.until_ms);
+            if let (Some(hold), Some(until_ms)) = (self.holds.get_mut(&outlet.outlet), until) {
+                hold.until = (real + until_ms).saturating_sub(state.at_ms);
             }
         }
         Ok(())
