@@ -107,8 +107,9 @@ fn the_contract_holds_whatever_the_world_does() {
             .filter(|(bit, _)| plan.without & 1 << bit == 0)
             .map(|(_, name)| *name)
             .collect();
+        let shown = if seeds.clone().count() == 1 { 2_000 } else { 40 };
         panic!(
-            "{} of {} seeds fail; of the first, needed {needed:?}\n{least}",
+            "{} of {} seeds fail; of the first, needed {needed:?}\n{least:.shown$}",
             failures.len(),
             seeds.count()
         );

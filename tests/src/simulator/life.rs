@@ -197,7 +197,7 @@ impl World {
 
     /// What has not come to rest.
     pub(super) fn unrest(&self) -> String {
-        let mut open = self.checker.model.open();
+        let mut open = self.checker.model.open(self.stepped);
         if !self.broker.idle() {
             open.push("commands wait at the broker".to_owned());
         }

@@ -75,7 +75,7 @@ pub struct Done {
     pub starts: u64,
 }
 
-/// A sentence of the contract did not hold.
+/// A sentence of the contract did not hold. Shows what happened last: 40 things, or as many as its precision says.
 #[derive(Debug)]
 pub struct Broken {
     /// Replays it.
@@ -88,7 +88,8 @@ pub struct Broken {
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for happening in &self.happenings {
+        let first = self.happenings.len().saturating_sub(f.precision().unwrap_or(40));
+        for happening in &self.happenings[first..] {
             writeln!(f, "  {happening}")?;
         }
         writeln!(f, "seed {}: {}", self.seed, self.sentence)?;

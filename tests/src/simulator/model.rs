@@ -69,6 +69,8 @@ pub(super) struct Task {
     started: u32,
     allowed: u32,
     max_retries: u32,
+    /// It waits for an instant of the wall clock, which may have been wrong when that was read.
+    dated: bool,
 }
 
 /// What the world knows beside an event.
@@ -385,7 +387,14 @@ impl Model {
                     Work::Script(_) | Work::Wait(_) => None,
                 };
                 let (max_retries, allowed) = (submit.max_retries, submit.max_retries + 1);
-                let task = Task { cycles, running: false, started: 0, allowed, max_retries };
+                let task = Task {
+                    cycles,
+                    running: false,
+                    started: 0,
+                    allowed,
+                    max_retries,
+                    dated: submit.not_before_ms.is_some(),
+                };
                 if self.tasks.insert(submit.task.clone(), task).is_some() {
                     return Err(format!("the task id {} was accepted twice", submit.task));
                 }
@@ -497,15 +506,12 @@ impl Model {
         self.tasks.get(task).map_or(0, |task| task.started)
     }
 
-    /// What has not come to its end yet.
-    pub(super) fn open(&self) -> Vec<String> {
+    /// What has not come to its end yet; `stepped`: the wall clock was wrong for a while.
+    pub(super) fn open(&self, stepped: bool) -> Vec<String> {
         let sessions =
             self.sessions.iter().map(|(id, session)| format!("session {id} {:?}", session.phase));
-        let tasks = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.allowed > 0)
-            .map(|(id, _)| format!("task {id}"));
-        sessions.chain(tasks).collect()
+        let open = |task: &Task| task.allowed > 0 && !(stepped && task.dated && !task.running);
+        let tasks = self.tasks.iter().filter(|(_, task)| open(task));
+        sessions.chain(tasks.map(|(id, _)| format!("task {id}"))).collect()
     }
 }

@@ -72,7 +72,6 @@ impl Plug {
         if !warm {
             self.switch(false, now);
         }
-        self.thumbed = false;
     }
 
     /// A thumb.
@@ -119,6 +118,8 @@ impl Plug {
         if let Some(on) = wanted.filter(|_| moves) {
             self.switch(on, now);
         }
+        // Whoever says on and is off can't be told from one that a thumb switched off.
+        self.thumbed |= self.manner == Manner::Lying && wanted == Some(true) && !self.on;
         let on = match self.manner {
             Manner::Lying => wanted.unwrap_or(self.on),
             Manner::Well

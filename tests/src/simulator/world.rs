@@ -20,7 +20,7 @@ use super::queue::{Happening, Queue};
 use super::{Broken, Done, Plan, Sabotage, site};
 
 /// So much of what happened is told with a failure.
-const MEMORY: usize = 60;
+const MEMORY: usize = 2_000;
 /// What a world in order needs at most to come to rest: the longest backoffs, timeouts and leases.
 const REST_MS: u64 = 3 * 3_600_000;
 
@@ -55,6 +55,8 @@ pub(super) struct World {
     pub(super) alive_since: Option<u64>,
     pub(super) ever_stopped: bool,
     pub(super) refuse_next: Option<u8>,
+    /// The wall clock was wrong for a while.
+    pub(super) stepped: bool,
     pub(super) in_order: bool,
     /// The board starts anew with the process, its clock so far behind, trusted after a while.
     pub(super) reboots: bool,
@@ -100,6 +102,7 @@ impl World {
             alive_since: None,
             ever_stopped: false,
             refuse_next: None,
+            stepped: false,
             in_order: false,
             reboots: false,
             behind_ms: None,
@@ -415,6 +418,7 @@ impl World {
             Trouble::Stepped { by_ms, for_ms } => {
                 if self.clocks.synced {
                     self.clocks.wall_error = by_ms;
+                    self.stepped = true;
                     self.queue.at(real + for_ms, Happening::Synced { boot: self.clocks.boot });
                 }
             }
