@@ -58,13 +58,14 @@ pub enum ClockSource {
 #[derive(Debug)]
 pub struct Clock {
     sync: Mutex<Sync>,
+    started: BootMs,
 }
 
 impl Clock {
     /// The clocks of this machine, the wall clock judged by `source`.
     #[must_use]
     pub fn new(source: ClockSource) -> Self {
-        Self { sync: Mutex::new(Sync::new(source)) }
+        Self { sync: Mutex::new(Sync::new(source)), started: boot_now() }
     }
 
     /// What the clocks read. Once `synced`, synced for as long as this value lives.
@@ -72,8 +73,15 @@ impl Clock {
     pub fn now(&self) -> Now {
         let boot = boot_now();
         let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner).at(boot, set_by_now);
-        Now { boot, wall_ms: read(ClockId::CLOCK_REALTIME).max(BUILT_AT_MS), synced }
+        let wall_ms = not_before_the_build(read(ClockId::CLOCK_REALTIME), boot - self.started);
+        Now { boot, wall_ms, synced }
     }
+}
+
+/// A wall clock, `running_ms` after the agent started. One that is set to before the build must go
+/// on as time does: standing still it would look as if it were stepped back again and again.
+fn not_before_the_build(wall_ms: u64, running_ms: u64) -> u64 {
+    wall_ms.max(BUILT_AT_MS + running_ms)
 }
 
 /// The kernel's id of this boot.
@@ -143,6 +151,14 @@ fn read(clock: ClockId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wall_clock_of_1970_goes_on_from_the_build_as_time_does() {
+        for running_ms in [0, 1, 3_600_000] {
+            assert_eq!(not_before_the_build(running_ms, running_ms), BUILT_AT_MS + running_ms);
+        }
+        assert_eq!(not_before_the_build(BUILT_AT_MS + 5, 4), BUILT_AT_MS + 5);
+    }
 
     #[test]
     fn a_trusted_clock_is_synced_and_an_untrusted_one_never_is() {

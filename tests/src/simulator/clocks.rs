@@ -13,6 +13,8 @@ pub(super) struct Clocks {
     pub(super) real: u64,
     pub(super) boot: u32,
     booted_at: u64,
+    /// When the process started: it was built before that.
+    pub(super) started: u64,
     /// What the wall clock shows beyond the truth.
     pub(super) wall_error: i64,
     pub(super) synced: bool,
@@ -20,11 +22,21 @@ pub(super) struct Clocks {
 
 impl Clocks {
     pub(super) fn new() -> Self {
-        Self { real: 10_000_000, boot: 1, booted_at: 9_980_000, wall_error: 0, synced: true }
+        Self {
+            real: 10_000_000,
+            boot: 1,
+            booted_at: 9_980_000,
+            started: 0,
+            wall_error: 0,
+            synced: true,
+        }
     }
 
     pub(super) fn now(&self) -> Now {
-        let wall_ms = self.true_wall().saturating_add_signed(self.wall_error).max(BUILT_MS);
+        let wall_ms = self
+            .true_wall()
+            .saturating_add_signed(self.wall_error)
+            .max(BUILT_MS + (self.real - self.started));
         Now { boot: BootMs::from(self.real - self.booted_at), wall_ms, synced: self.synced }
     }
 

@@ -60,6 +60,7 @@ pub(super) enum Phase {
 pub(super) struct Hold {
     on: bool,
     until: u64,
+    set_at: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +92,14 @@ fn off_by(what: &str, told: u64, expected: u64) -> Held {
 }
 
 impl Session {
+    /// When it begins, or began.
+    fn starts(&self) -> u64 {
+        match self.phase {
+            Phase::Pending { starts, .. } => starts,
+            Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => 0,
+        }
+    }
+
     /// The node told its deadline. It may only be sooner than it was after a reboot of unknown
     /// length, and never sooner than in truth.
     fn agree(&mut self, what: &str, told: u64) -> Held {
@@ -148,9 +157,9 @@ impl Model {
                         expected,
                     )?;
                 }
+                let (began, outlets) = (session.starts(), session.outlets.clone());
                 session.phase = Phase::Active { deadline, moving: None };
-                let outlets = session.outlets.clone();
-                outlets.iter().for_each(|outlet| drop(self.holds.remove(outlet)));
+                self.holds.retain(|id, hold| hold.set_at >= began || !outlets.contains(id));
             }
             What::SessionExtended(times) => {
                 let session = self.session(&times.session)?;
@@ -312,6 +321,9 @@ impl Model {
                 let phase = Phase::Pending { starts, end };
                 let session =
                     Session { outlets, grace_ms, phase, vague: false, skew_ms: 0, judged: true };
+                if starts <= real {
+                    session.outlets.iter().for_each(|outlet| drop(self.holds.remove(outlet)));
+                }
                 if self.sessions.insert(start.session.clone(), session).is_some() {
                     return Err(format!("the session id {} was accepted twice", start.session));
                 }
@@ -378,7 +390,7 @@ impl Model {
             }
             Request::OutletSet(set) => {
                 let until = set.for_ms.map_or(FOR_EVER, |ms| real + ms);
-                self.holds.insert(set.outlet.clone(), Hold { on: set.on, until });
+                self.holds.insert(set.outlet.clone(), Hold { on: set.on, until, set_at: real });
             }
             Request::OutletRelease(of) => drop(self.holds.remove(&of.outlet)),
             Request::TaskSubmit(submit) => {

@@ -152,13 +152,14 @@ impl Watch {
             return Ok(());
         }
         let late_ms = to - self.covered_at;
-        let leased = self.leased == Some(self.covered_at);
+        let leased = self.leased == Some(self.covered_at) && plug.moved_at < self.covered_at;
         if leased && late_ms > LEASE_LATE_MS {
             return Err(format!(
                 "P1, power is cut at most 15 s after the off time by the lease: {id} is {late_ms} ms late"
             ));
         }
-        let dark_from = if meddled { plug.moved_at.max(self.covered_at) } else { self.covered_at };
+        // An on that was on its way when its cover ended counts from when it arrived.
+        let dark_from = plug.moved_at.max(self.covered_at);
         let Some(good) = good_since else { return Ok(()) };
         let due = if good + PATIENCE_MS + 2_000 > dark_from {
             dark_from.max(good + PATIENCE_MS) + SET_RIGHT_MS

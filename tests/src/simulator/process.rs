@@ -73,6 +73,7 @@ impl World {
             let at = self.clocks.real + self.synced_after_ms;
             self.queue.at(at, Happening::Synced { boot: self.clocks.boot });
         }
+        self.clocks.started = self.clocks.real;
         let mut settings = self.settings.clone();
         settings.boot_id = self.clocks.boot_id();
         settings.seed = self.rng.u64(..);

@@ -322,6 +322,12 @@ impl World {
                 true
             }
             Happening::DiskHeals => {
+                if let Some(until) = self.process.as_ref().map(|process| process.frozen_until)
+                    && until > real
+                {
+                    self.queue.at(until, Happening::DiskHeals);
+                    return false;
+                }
                 self.disk.failing = false;
                 self.complete(Completion::Space(SpaceLevel::Ok));
                 true
@@ -334,7 +340,9 @@ impl World {
     }
 
     fn complete(&mut self, completion: Completion) {
-        if self.process.as_ref().is_some_and(|process| !process.stopping) {
+        let real = self.clocks.real;
+        let awake = |process: &Process| !process.stopping && process.frozen_until <= real;
+        if self.process.as_ref().is_some_and(awake) {
             self.completed(completion);
         }
     }
