@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_protocol::codec::{Received, Refusal, Unreadable, decode_command, encode};
-use edge_protocol::command::{Command, Request, Work};
-use edge_protocol::event::{Clock as ClockTrust, Code};
+use edge_protocol::codec::encode;
+use edge_protocol::event::Clock as ClockTrust;
 use edge_protocol::id::{OutletId, TaskId};
 use edge_protocol::presence::OfflineReason;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
@@ -79,6 +78,8 @@ struct Agent {
     sequence: Sequence,
     connection: u64,
     offline_because: Option<String>,
+    /// Whether the node knows the scripts that are there, as far as this batch is concerned.
+    scripts_known: bool,
     tokens: BTreeMap<u64, link::Token>,
     next_token: u64,
     disk: DiskHealth,
@@ -152,6 +153,7 @@ impl Agent {
     /// Lets the node decide, acts, and sets the alarm.
     fn settle(&mut self) {
         let now = self.clock.now();
+        self.scripts_known = false;
         let effects = self.node.settle(now);
         self.perform(effects);
         if self.offline_because.is_none() && now.boot >= self.telemetry_at {
@@ -197,6 +199,7 @@ impl Agent {
             Act::Status(payload) => self.link.order(link::Order::Status(payload)),
             Act::State(payload) => self.link.order(link::Order::State(payload)),
             Act::Telemetry => self.telemetry(),
+            Act::Begin { task, attempt } => self.step(Input::Begun { task, attempt }),
             Act::Run { task, attempt, script, timeout_ms } => {
                 let run = ScriptRun {
                     task: task.to_string(),
@@ -297,8 +300,11 @@ impl Agent {
                 let number = self.next_token;
                 self.next_token += 1;
                 self.tokens.insert(number, token);
-                let received = self.read(&payload);
-                self.step(Input::Command { token: number, received, retained });
+                if !std::mem::replace(&mut self.scripts_known, true) {
+                    let scripts = script::names(&self.config.tasks.scripts_dir);
+                    self.step(Input::Scripts(scripts));
+                }
+                self.step(Input::Command { token: number, payload, retained });
             }
             Some(link::News::Delivered { seq }) => self.step(Input::Delivered { seq }),
             Some(link::News::Refused { seq, code }) => {
@@ -308,20 +314,6 @@ impl Agent {
             None => return Some(Ended::Lost("link")),
         }
         None
-    }
-
-    /// Reads a command; a script that is not there is as wrong as a field out of range.
-    fn read(&self, payload: &[u8]) -> Result<Received, Unreadable> {
-        let mut received = decode_command(payload)?;
-        if let Ok(Command { request: Request::TaskSubmit(submit), .. }) = &received.command
-            && let Work::Script(script) = &submit.work
-            && !script::exists(&self.config.tasks.scripts_dir, &script.name)
-        {
-            let folder = self.config.tasks.scripts_dir.display();
-            let message = format!("body.payload.name: {folder} has no executable {}", script.name);
-            received.command = Err(Refusal { code: Code::Invalid, message });
-        }
-        Ok(received)
     }
 
     fn asked(&mut self, question: Option<Question>) -> Option<Ended> {

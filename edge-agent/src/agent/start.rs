@@ -98,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let options = Options {
         reserve_bytes: config.outbox_max_bytes / 10,
         min_free_bytes: MIN_FREE_BYTES,
-        boot_ms: Arc::new(move || paced_by.now().boot.0),
+        boot_ms: Arc::new(move || paced_by.now().boot.uptime_ms()),
     };
     let opened = store::open(&config.data_dir, options)?;
     let boot_id = boot_id().map_err(system("its boot id"))?;
@@ -149,6 +149,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         sequence: Sequence::default(),
         connection: 0,
         offline_because: Some("not connected yet".to_owned()),
+        scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,
         disk: DiskHealth::default(),

@@ -76,7 +76,7 @@ const FIRST: Duration = Duration::from_nanos(1);
 const LAST: Duration = Duration::from_secs(0x7fff_ffff);
 
 fn time_spec(at: BootMs) -> TimeSpec {
-    TimeSpec::from_duration(Duration::from_millis(at.0).clamp(FIRST, LAST))
+    TimeSpec::from_duration(Duration::from_millis(at.uptime_ms()).clamp(FIRST, LAST))
 }
 
 /// Lends tokio the descriptor.
@@ -122,7 +122,7 @@ mod tests {
         alarm.set(Some(BootMs(1)));
         alarm.rings().await;
         alarm.set(Some(boot_now() + 5));
-        alarm.set(Some(BootMs(u64::MAX)));
+        alarm.set(Some(BootMs(i64::MAX)));
         later.set(Some(boot_now() + 30));
         tokio::select! {
             biased;

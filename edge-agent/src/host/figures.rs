@@ -16,7 +16,7 @@ use crate::node::time::Now;
 pub fn telemetry(now: Now, data_dir: &Path) -> Telemetry {
     Telemetry {
         at_ms: now.wall_ms,
-        uptime_ms: now.boot.0,
+        uptime_ms: now.boot.uptime_ms(),
         load_1m: text("/proc/loadavg").as_deref().and_then(load_1m),
         cpu_c: text("/sys/class/thermal/thermal_zone0/temp").as_deref().and_then(celsius),
         memory_available_bytes: text("/proc/meminfo")

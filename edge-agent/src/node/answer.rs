@@ -11,8 +11,12 @@ use super::time::BootMs;
 
 /// How long an id is remembered, in the node's running time.
 const REMEMBERED_MS: u64 = 7 * 24 * 3_600_000;
-/// How many are: about 20 MB.
+/// How many are: about 25 MB.
 const MAX_REMEMBERED: usize = 200_000;
+/// What their reasons may occupy in memory; beyond it the oldest are given by their code alone.
+const MAX_REASON_BYTES: usize = 8 * 1024 * 1024;
+/// How many are forgotten along with one command: a week's end must not stall it.
+const FORGOTTEN_AT_ONCE: usize = 64;
 /// How often a repeated command is answered again.
 const REPEAT_MS: u64 = 60_000;
 
@@ -40,19 +44,26 @@ impl Rejection {
 }
 
 /// An answer as it is stored; `at` counts the node's running time.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Remembered {
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
     at: u64,
     rejection: Option<Rejection>,
-    #[serde(skip)]
+}
+
+#[derive(Debug)]
+struct Known {
+    rejection: Option<Rejection>,
     repeated_at: Option<BootMs>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    by_id: HashMap<Digest, Remembered>,
+    by_id: HashMap<Digest, Known>,
     /// Oldest first.
     ages: VecDeque<(u64, Digest)>,
+    /// Those with a reason, oldest first.
+    reasoned: VecDeque<Digest>,
+    reason_bytes: usize,
 }
 
 /// What to do with a command that was answered before.
@@ -67,16 +78,17 @@ pub(super) enum Repeat {
 impl Answers {
     /// Takes a stored answer; [`Self::recovered`] follows once all are in.
     pub(super) fn recover(&mut self, name: &[u8], value: &[u8]) -> Result<(), record::Unreadable> {
-        let remembered: Remembered = record::read(value)?;
-        let digest = Digest::try_from(name).map_err(|_| record::Unreadable::Version(None))?;
-        self.ages.push_back((remembered.at, digest));
-        self.by_id.insert(digest, remembered);
+        let Stored { at, rejection } = record::read(value)?;
+        let digest = Digest::try_from(name).map_err(|_| record::Unreadable::Key)?;
+        self.know(digest, at, rejection);
         Ok(())
     }
 
     /// Ends the recovery. Returns the running time of the youngest answer.
     pub(super) fn recovered(&mut self) -> u64 {
         self.ages.make_contiguous().sort_unstable();
+        let reasoned = |digest: &Digest| self.by_id[digest].rejection.is_some();
+        self.reasoned = self.ages.iter().map(|(_, digest)| *digest).filter(reasoned).collect();
         self.ages.back().map_or(0, |(at, _)| *at)
     }
 
@@ -87,18 +99,28 @@ impl Answers {
             return Some(Repeat::Silence);
         }
         known.repeated_at = Some(now);
-        Some(Repeat::Answer(known.rejection.clone().map_or(Ok(()), Err)))
+        Some(Repeat::Answer(match known.rejection.clone() {
+            None => Ok(()),
+            Some(Rejection { code, message }) if message.is_empty() => {
+                Err(Rejection::new(code, "its first answer gave the reason"))
+            }
+            Some(rejection) => Err(rejection),
+        }))
     }
 
     /// Whether there is room for one more answer, once what is old enough is forgotten.
     pub(super) fn make_room(&mut self, running_ms: u64) -> Result<Vec<Write>, Full> {
         let mut deletes = Vec::new();
         while let Some(&(at, digest)) = self.ages.front() {
-            if running_ms.saturating_sub(at) < REMEMBERED_MS {
+            let young = running_ms.saturating_sub(at) < REMEMBERED_MS;
+            if young || deletes.len() >= FORGOTTEN_AT_ONCE {
                 break;
             }
             self.ages.pop_front();
-            self.by_id.remove(&digest);
+            if let Some(Known { rejection: Some(rejection), .. }) = self.by_id.remove(&digest) {
+                self.reason_bytes -= rejection.message.len();
+                self.reasoned.pop_front_if(|oldest| *oldest == digest);
+            }
             deletes.push(record::delete(Kind::Command, digest));
         }
         if self.ages.len() < MAX_REMEMBERED { Ok(deletes) } else { Err(Full) }
@@ -110,12 +132,28 @@ impl Answers {
         rejection: Option<Rejection>,
         running_ms: u64,
     ) -> Write {
-        let remembered = Remembered { at: running_ms, rejection, repeated_at: None };
         let digest = digest(id);
-        let write = record::put(Kind::Command, digest, &remembered);
-        self.ages.push_back((running_ms, digest));
-        self.by_id.insert(digest, remembered);
+        let stored = Stored { at: running_ms, rejection };
+        let write = record::put(Kind::Command, digest, &stored);
+        self.know(digest, running_ms, stored.rejection);
         write
+    }
+
+    fn know(&mut self, digest: Digest, at: u64, rejection: Option<Rejection>) {
+        if let Some(rejection) = &rejection {
+            self.reasoned.push_back(digest);
+            self.reason_bytes += rejection.message.len();
+        }
+        self.ages.push_back((at, digest));
+        self.by_id.insert(digest, Known { rejection, repeated_at: None });
+        while self.reason_bytes > MAX_REASON_BYTES
+            && let Some(oldest) = self.reasoned.pop_front()
+        {
+            if let Some(Known { rejection: Some(rejection), .. }) = self.by_id.get_mut(&oldest) {
+                self.reason_bytes -= rejection.message.len();
+                rejection.message = Box::default();
+            }
+        }
     }
 }
 
@@ -124,41 +162,4 @@ impl Answers {
 pub(super) struct Full;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(text: &str) -> CommandId {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_repeated_command_is_answered_as_before_at_most_once_a_minute() {
-        let mut answers = Answers::default();
-        let no = Rejection::new(Code::Conflict, "busy");
-        answers.remember(&id("a"), Some(no.clone()), 0);
-        assert_eq!(answers.repeat(&id("b"), BootMs(0)), None);
-        assert_eq!(answers.repeat(&id("a"), BootMs(0)), Some(Repeat::Answer(Err(no.clone()))));
-        assert_eq!(answers.repeat(&id("a"), BootMs(59_999)), Some(Repeat::Silence));
-        assert_eq!(answers.repeat(&id("a"), BootMs(60_000)), Some(Repeat::Answer(Err(no))));
-    }
-
-    #[test]
-    fn an_id_is_remembered_for_seven_days_of_running_time() {
-        let mut answers = Answers::default();
-        answers.remember(&id("a"), None, 1_000);
-        assert_eq!(answers.make_room(1_000 + REMEMBERED_MS - 1).unwrap(), vec![]);
-        assert!(answers.repeat(&id("a"), BootMs(0)).is_some());
-        assert_eq!(answers.make_room(1_000 + REMEMBERED_MS).unwrap().len(), 1);
-        assert_eq!(answers.repeat(&id("a"), BootMs(0)), None);
-    }
-
-    #[test]
-    fn two_hundred_thousand_ids_are_remembered_and_no_more_are_taken() {
-        let mut answers = Answers::default();
-        for number in 0..MAX_REMEMBERED {
-            answers.remember(&id(&format!("c{number}")), None, 5);
-        }
-        assert_eq!(answers.make_room(6), Err(Full));
-        assert!(answers.make_room(5 + REMEMBERED_MS).is_ok());
-    }
-}
+mod tests;

@@ -1,20 +1,33 @@
 //! Attempts of tasks: which run, how they end, what follows (contract, sections 7.1 to 7.6). A
 //! `wait` and an `outlet.cycle` run in here; a `script` runs outside.
 
-use edge_protocol::command::{OutletCycle, Work};
-use edge_protocol::event::{By, TaskNews, What};
+mod cycle;
+
+use std::collections::BTreeSet;
+
+use edge_protocol::codec::{self, Encoding};
+use edge_protocol::command::Work;
+use edge_protocol::event::{TaskNews, What};
 use edge_protocol::id::{CommandId, OutletId, TaskId};
+use edge_protocol::limits::{MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, MAX_RESULT_DEPTH};
 use serde_json::{Map, Value};
 
-use super::outlet::{Outlet, Want};
+use self::cycle::{Cycle, Turn};
+use super::outlet::Want;
 use super::task::{Phase, Task, TaskEnd};
 use super::time::BootMs;
 use super::{Act, Node, ScriptOutcome};
+
+/// What an event has beside a task's result: its envelope and ids, with room.
+const BESIDE_RESULT_BYTES: usize = 2 * 1024;
+/// What of a script's words becomes part of an event.
+const MAX_ERROR_BYTES: usize = 4 * 1024;
 
 /// A running attempt.
 #[derive(Debug)]
 pub(super) struct Attempt {
     doing: Doing,
+    since: BootMs,
     /// When it counts as failed. A script's runner keeps its own time, since it has to end the process.
     times_out: Option<BootMs>,
 }
@@ -23,51 +36,64 @@ pub(super) struct Attempt {
 enum Doing {
     Script,
     Wait { until: BootMs },
-    Cycle { outlet: OutletId, off_ms: u64, stage: Stage },
-}
-
-/// How far a power cycle is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Until the outlet is confirmed off.
-    GoingOff,
-    /// Until its time off is over.
-    Off { until: BootMs },
-    /// Until the outlet is confirmed to be what it should be.
-    GoingOn,
+    Cycle(Cycle),
 }
 
 /// How an attempt ended.
+#[derive(Debug)]
 enum End {
     Succeeded(Option<Map<String, Value>>),
     Failed { error: String, for_good: bool },
 }
 
-/// Off, because whoever covers it wants it off by now: a cycle's own off does not count.
-fn wanted_off(outlet: &Outlet) -> bool {
-    outlet.confirmed_off() && outlet.want() != Want::Off(By::Unknown)
+impl End {
+    fn failed(error: impl Into<String>) -> Self {
+        Self::Failed { error: error.into(), for_good: false }
+    }
+
+    fn failed_for_good(error: impl Into<String>) -> Self {
+        Self::Failed { error: error.into(), for_good: true }
+    }
 }
 
 impl Attempt {
     pub(super) fn wake_at(&self) -> Option<BootMs> {
-        let own = match self.doing {
-            Doing::Wait { until } | Doing::Cycle { stage: Stage::Off { until }, .. } => Some(until),
-            Doing::Script | Doing::Cycle { .. } => None,
+        let own = match &self.doing {
+            Doing::Script => None,
+            Doing::Wait { until } => Some(*until),
+            Doing::Cycle(cycle) => cycle.wake_at(),
         };
-        [own, self.times_out].into_iter().flatten().min()
+        own.into_iter().chain(self.times_out).min()
+    }
+
+    fn cycle(&self) -> Option<&Cycle> {
+        match &self.doing {
+            Doing::Cycle(cycle) => Some(cycle),
+            Doing::Script | Doing::Wait { .. } => None,
+        }
+    }
+
+    /// Gives up; returns whether it is over at once.
+    fn give_up(&mut self, why: &'static str, now: BootMs) -> bool {
+        match &mut self.doing {
+            Doing::Script => false,
+            Doing::Wait { .. } => true,
+            Doing::Cycle(cycle) => {
+                self.times_out = cycle.give_up(why, now);
+                self.times_out.is_none()
+            }
+        }
     }
 }
 
 impl Node {
-    /// Starts attempts while there is room; each is on disk before it runs.
+    /// Starts attempts while there is room; each is counted on disk before it runs.
     pub(super) fn start_attempts(&mut self) {
         let forgotten = self.tasks.forget(self.clock.running_ms());
         self.effects.writes.extend(forgotten);
         while self.accepting() {
-            let concurrency = self.settings.tasks.concurrency;
-            let Some((id, write)) = self.tasks.start_next(self.now.boot, concurrency) else {
-                break;
-            };
+            let most = self.settings.tasks.concurrency;
+            let Some((id, write)) = self.tasks.start_next(self.now.boot, most) else { break };
             self.effects.writes.push(write);
             self.start_attempt(&id);
         }
@@ -75,86 +101,84 @@ impl Node {
 
     fn start_attempt(&mut self, id: &TaskId) {
         let Some(task) = self.tasks.get(id) else { return };
-        let (cause, attempt) = (task.spec.cause.clone(), task.run.attempts);
-        let timeout_ms = task.spec.submit.timeout_ms;
-        let doing = match task.spec.submit.work.clone() {
-            Work::Script(script) => {
-                let run = Act::Run { task: id.clone(), attempt, script, timeout_ms };
-                self.effects.acts.push(run);
-                Doing::Script
-            }
-            Work::Wait(wait) => Doing::Wait { until: self.now.boot + wait.wait_ms },
-            Work::OutletCycle(OutletCycle { outlet, off_ms }) => {
-                Doing::Cycle { outlet, off_ms, stage: Stage::GoingOff }
-            }
-        };
-        let times_out = match doing {
-            Doing::Script => None,
-            Doing::Wait { .. } | Doing::Cycle { .. } => Some(self.now.boot + timeout_ms),
-        };
-        let dark = match &doing {
-            Doing::Cycle { outlet, .. } => !self.is_powered(outlet),
-            Doing::Script | Doing::Wait { .. } => false,
-        };
-        self.attempts.insert(id.clone(), Attempt { doing, times_out });
+        let (timeout_ms, attempt, dark) = (task.spec.timeout_ms, task.run.attempts, task.run.dark);
+        let (work, cause) = (task.spec.work(), task.spec.cause.clone());
         self.tell_task(id, cause, What::TaskStarted);
-        if dark {
-            let error = "the outlet is not on: there is nothing to power-cycle".to_owned();
-            self.attempt_ended(id, End::Failed { error, for_good: true });
-        }
+        let (since, id) = (self.now.boot, id.clone());
+        let times_out = Some(since + timeout_ms);
+        let started = match work {
+            Ok(Work::Script(script)) => {
+                let task = id.clone();
+                self.effects.acts.push(Act::Run { task, attempt, script, timeout_ms });
+                Attempt { doing: Doing::Script, since, times_out: None }
+            }
+            Ok(Work::Wait(wait)) => {
+                Attempt { doing: Doing::Wait { until: since + wait.wait_ms }, since, times_out }
+            }
+            Ok(Work::OutletCycle(cycle)) => {
+                self.effects.acts.push(Act::Begin { task: id.clone(), attempt });
+                Attempt { doing: Doing::Cycle(Cycle::new(cycle, dark)), since, times_out }
+            }
+            Err(unreadable) => {
+                let error = format!("what it is to do can't be read: {unreadable}");
+                return self.attempt_ended(&id, End::failed_for_good(error));
+            }
+        };
+        self.attempts.insert(id, started);
     }
 
-    /// Whether an outlet is on, or was found on and nobody wants it off.
-    fn is_powered(&self, outlet: &OutletId) -> bool {
-        self.outlets.get(outlet).is_some_and(|outlet| match outlet.want() {
-            Want::On(..) => true,
-            Want::Off(_) => false,
-            Want::Nothing => outlet.on() == Some(true),
-        })
+    /// An attempt is counted on disk, so that it may act.
+    pub(super) fn begun(&mut self, id: &TaskId, attempt: u32) {
+        let current = self.tasks.get(id).is_some_and(|task| task.run.attempts == attempt);
+        if let Some(Attempt { doing: Doing::Cycle(cycle), .. }) = self.attempts.get_mut(id)
+            && current
+        {
+            cycle.begin();
+        }
     }
 
     /// What a power cycle wants of an outlet that `covered` would be without it.
     pub(super) fn cycle_wants(&self, id: &OutletId, covered: Want) -> Option<Want> {
-        let stage = self.attempts.values().find_map(|attempt| match &attempt.doing {
-            Doing::Cycle { outlet, stage, .. } if outlet == id => Some(*stage),
-            Doing::Cycle { .. } | Doing::Script | Doing::Wait { .. } => None,
-        })?;
-        match (stage, covered) {
-            (Stage::GoingOff | Stage::Off { .. }, _) => Some(Want::Off(By::Unknown)),
-            // An outlet that nobody wants either way goes back on, since it was.
-            (Stage::GoingOn, Want::Nothing) => Some(Want::On(By::Unknown, None)),
-            (Stage::GoingOn, Want::On(..) | Want::Off(_)) => None,
-        }
+        let cycles = self.attempts.values().filter_map(Attempt::cycle);
+        cycles.filter(|cycle| cycle.outlet() == id).find_map(|cycle| cycle.wants(covered))
     }
 
     /// Lets time and outlets act on waits and power cycles.
     pub(super) fn advance_attempts(&mut self) {
         let now = self.now.boot;
-        let mut ended = Vec::new();
+        let cycles = self.attempts.values().filter_map(Attempt::cycle);
+        let mut taken: BTreeSet<OutletId> =
+            cycles.filter(|cycle| cycle.switches()).map(|cycle| cycle.outlet().clone()).collect();
+        let (mut ended, mut dark) = (Vec::new(), Vec::new());
         for (id, attempt) in &mut self.attempts {
-            let done = match &mut attempt.doing {
-                Doing::Script => false,
-                Doing::Wait { until } => now >= *until,
-                Doing::Cycle { outlet, off_ms, stage } => {
-                    let Some(outlet) = self.outlets.get(outlet) else { continue };
-                    if *stage == Stage::GoingOff && outlet.confirmed_off() {
-                        *stage = Stage::Off { until: now + *off_ms };
-                    }
-                    if matches!(*stage, Stage::Off { until } if now >= until) {
-                        *stage = Stage::GoingOn;
-                        false
-                    } else {
-                        *stage == Stage::GoingOn && (outlet.confirmed_on() || wanted_off(outlet))
-                    }
+            let turn = match &mut attempt.doing {
+                Doing::Script => Turn::Nothing,
+                Doing::Wait { until } if now >= *until => Turn::Done,
+                Doing::Wait { .. } => Turn::Nothing,
+                Doing::Cycle(cycle) => {
+                    let outlet = self.outlets.get(cycle.outlet());
+                    cycle.turn(outlet, &mut taken, now)
                 }
             };
-            let timed_out = attempt.times_out.is_some_and(|at| now >= at);
-            if done {
-                ended.push((id.clone(), End::Succeeded(None)));
-            } else if timed_out {
-                let error = "timed out".to_owned();
-                ended.push((id.clone(), End::Failed { error, for_good: false }));
+            let end = match &turn {
+                Turn::Done => Some(End::Succeeded(None)),
+                Turn::GivenUp(why) => Some(End::failed(*why)),
+                Turn::Pointless(why) => Some(End::failed_for_good(*why)),
+                Turn::Nothing | Turn::GoesOff => None,
+            };
+            if matches!(turn, Turn::GoesOff | Turn::GivenUp(_)) {
+                dark.push((id.clone(), turn == Turn::GoesOff));
             }
+            let timed_out = attempt.times_out.is_some_and(|at| now >= at);
+            if let Some(end) = end {
+                ended.push((id.clone(), end));
+            } else if timed_out && attempt.give_up("timed out", now) {
+                ended.push((id.clone(), End::failed("timed out")));
+            }
+        }
+        for (id, dark) in dark {
+            let write = self.tasks.change(&id, |run| run.dark = dark);
+            self.effects.writes.push(write);
         }
         for (id, end) in ended {
             self.attempt_ended(&id, end);
@@ -163,84 +187,75 @@ impl Node {
 
     /// Takes a script's end in; the end of an attempt that is no longer the current one says nothing.
     pub(super) fn script_ended(&mut self, id: &TaskId, attempt: u32, outcome: ScriptOutcome) {
-        let Some(task) = self.tasks.get(id) else { return };
-        let Phase::Running { cancelled, .. } = task.run.phase else { return };
-        if task.run.attempts != attempt {
+        let current = |task: &Task| match task.run.phase {
+            Phase::Running { .. } => task.run.attempts == attempt,
+            Phase::Queued { .. } | Phase::Ended { .. } => false,
+        };
+        if !self.tasks.get(id).is_some_and(current) {
             return;
         }
-        match outcome {
-            ScriptOutcome::Succeeded(result) => self.attempt_ended(id, End::Succeeded(result)),
-            ScriptOutcome::Failed { .. } | ScriptOutcome::Stopped if cancelled => {
-                self.cancelled(id)
-            }
+        let end = match outcome {
+            ScriptOutcome::Succeeded(result) => match fits(result, self.settings.encoding) {
+                Ok(result) => End::Succeeded(result),
+                Err(error) => End::failed_for_good(error),
+            },
             ScriptOutcome::Failed { error, for_good } => {
-                self.attempt_ended(id, End::Failed { error, for_good });
+                End::Failed { error: cut(error), for_good }
             }
-            ScriptOutcome::Stopped => {
-                let error = "the attempt was stopped".to_owned();
-                self.attempt_ended(id, End::Failed { error, for_good: false });
-            }
-        }
+            ScriptOutcome::Stopped => End::failed("the attempt was stopped"),
+        };
+        self.attempt_ended(id, end);
     }
 
-    /// Cancels a running attempt: a script first has to end.
+    /// Cancels a running attempt: a script first has to end, and a cycled outlet to be as it was.
     pub(super) fn cancel_attempt(&mut self, id: &TaskId, cause: CommandId) {
-        let script =
-            self.attempts.get(id).is_some_and(|attempt| matches!(attempt.doing, Doing::Script));
-        if !script {
-            self.attempts.remove(id);
-            return self.end_task(id, TaskEnd::Cancelled, Some(cause), What::TaskCancelled);
-        }
         let write = self.tasks.change(id, |run| {
-            if let Phase::Running { cancelled, .. } = &mut run.phase {
-                *cancelled = true;
+            if let Phase::Running { cancelled_by } = &mut run.phase {
+                cancelled_by.get_or_insert(cause);
             }
         });
         self.effects.writes.push(write);
-        self.effects.acts.push(Act::Kill { task: id.clone() });
-    }
-
-    fn cancelled(&mut self, id: &TaskId) {
-        self.attempts.remove(id);
-        self.end_task(id, TaskEnd::Cancelled, None, What::TaskCancelled);
+        let now = self.now.boot;
+        let Some(attempt) = self.attempts.get_mut(id) else { return };
+        if let Doing::Script = attempt.doing {
+            self.effects.acts.push(Act::Kill { task: id.clone() });
+        } else if attempt.give_up("cancelled", now) {
+            self.attempt_ended(id, End::failed("cancelled"));
+        }
     }
 
     fn attempt_ended(&mut self, id: &TaskId, end: End) {
-        self.attempts.remove(id);
+        // After a crash nothing is known of it but that it had started.
+        let attempt = self.attempts.remove(id);
+        let duration_ms = attempt.map(|attempt| self.now.boot - attempt.since);
         let Some(task) = self.tasks.get(id) else { return };
-        let duration_ms = self.duration_ms(task);
-        let (may_retry, backoff_ms) = (task.may_retry(), task.backoff_ms());
-        match end {
-            End::Succeeded(result) => self.end_task(id, TaskEnd::Succeeded, None, |news| {
-                What::TaskSucceeded(TaskNews { result, duration_ms, ..news })
-            }),
-            End::Failed { error, for_good: false } if may_retry => {
-                let delay_ms = self.jitter.u64(0..=backoff_ms);
+        let cause = task.spec.cause.clone();
+        let cancelled_by = task.cancelled_by().cloned();
+        match (end, cancelled_by) {
+            (End::Succeeded(result), _) => {
+                let told = |news| What::TaskSucceeded(TaskNews { result, duration_ms, ..news });
+                self.end_task(id, TaskEnd::Succeeded, cause, told);
+            }
+            (End::Failed { .. }, Some(cause)) => {
+                let told = |news| What::TaskCancelled(TaskNews { duration_ms, ..news });
+                self.end_task(id, TaskEnd::Cancelled, cause, told);
+            }
+            (End::Failed { error, for_good: false }, None) if task.may_retry() => {
+                let delay_ms = self.jitter.u64(0..=task.backoff_ms());
                 let ready_at = self.now.boot + delay_ms;
                 let next_at_ms = Some(self.now.wall_at(ready_at));
-                let cause = task.spec.cause.clone();
-                let told = |news| {
-                    What::TaskRetrying(TaskNews {
-                        error: Some(error),
-                        next_at_ms,
-                        duration_ms,
-                        ..news
-                    })
-                };
+                let error = Some(error);
+                let told =
+                    |news| What::TaskRetrying(TaskNews { error, next_at_ms, duration_ms, ..news });
                 self.tell_task(id, cause, told);
                 let write = self.tasks.change(id, |run| run.phase = Phase::Queued { ready_at });
                 self.effects.writes.push(write);
             }
-            End::Failed { error, .. } => self.end_task(id, TaskEnd::Failed, None, |news| {
-                What::TaskFailed(TaskNews { error: Some(error), duration_ms, ..news })
-            }),
-        }
-    }
-
-    fn duration_ms(&self, task: &Task) -> Option<u64> {
-        match task.run.phase {
-            Phase::Running { since, .. } => Some(self.now.boot - since),
-            Phase::Queued { .. } | Phase::Ended { .. } => None,
+            (End::Failed { error, .. }, None) => {
+                let error = Some(error);
+                let told = |news| What::TaskFailed(TaskNews { error, duration_ms, ..news });
+                self.end_task(id, TaskEnd::Failed, cause, told);
+            }
         }
     }
 
@@ -249,18 +264,15 @@ impl Node {
         &mut self,
         id: &TaskId,
         end: TaskEnd,
-        cause: Option<CommandId>,
+        cause: CommandId,
         what: impl FnOnce(TaskNews) -> What,
     ) {
-        let Some(task) = self.tasks.get(id) else { return };
-        let cause = cause.unwrap_or_else(|| task.spec.cause.clone());
         self.tell_task(id, cause, what);
-        let at_running_ms = self.clock.running_ms();
-        let write = self.tasks.change(id, |run| run.phase = Phase::Ended { end, at_running_ms });
-        self.effects.writes.push(write);
+        let writes = self.tasks.end(id, end, self.clock.running_ms());
+        self.effects.writes.extend(writes);
     }
 
-    /// Tells of a task.
+    /// Tells of a task that waits or runs.
     pub(super) fn tell_task(
         &mut self,
         id: &TaskId,
@@ -270,11 +282,11 @@ impl Node {
         let Some(task) = self.tasks.get(id) else { return };
         let attempt = match task.run.phase {
             Phase::Queued { .. } => task.run.attempts + 1,
-            Phase::Running { .. } | Phase::Ended { .. } => task.run.attempts.max(1),
+            Phase::Running { .. } | Phase::Ended { .. } => task.run.attempts,
         };
         let news = TaskNews {
             task: id.clone(),
-            kind: task.spec.submit.work.kind().to_owned(),
+            kind: task.spec.kind.clone(),
             attempt,
             error: None,
             next_at_ms: None,
@@ -286,46 +298,69 @@ impl Node {
 
     /// An attempt that a crash interrupted counts; what follows is decided as if it had failed.
     pub(super) fn recover_attempts(&mut self) {
-        let interrupted: Vec<(TaskId, bool)> = self
-            .tasks
-            .running()
-            .map(|task| {
-                (
-                    task.id().clone(),
-                    matches!(task.run.phase, Phase::Running { cancelled: true, .. }),
-                )
-            })
-            .collect();
-        for (id, cancelled) in interrupted {
-            if cancelled {
-                self.cancelled(&id);
-            } else {
-                let error = "the agent ended in the middle of the attempt".to_owned();
-                self.attempt_ended(&id, End::Failed { error, for_good: false });
-            }
+        for id in self.tasks.running().cloned().collect::<Vec<_>>() {
+            self.attempt_ended(&id, End::failed("the agent ended in the middle of the attempt"));
         }
     }
 
     /// An attempt that an orderly stop interrupts does not count.
     pub(super) fn interrupt_attempts(&mut self) {
-        let running: Vec<TaskId> = self.tasks.running().map(|task| task.id().clone()).collect();
-        for id in running {
-            let now = self.now.boot;
-            if self.tasks.get(&id).is_some_and(|task| {
-                matches!(task.run.phase, Phase::Running { cancelled: true, .. })
-            }) {
+        for id in self.tasks.running().cloned().collect::<Vec<_>>() {
+            let attempt = self.attempts.remove(&id);
+            if attempt.is_some_and(|attempt| matches!(attempt.doing, Doing::Script)) {
                 self.effects.acts.push(Act::Kill { task: id.clone() });
-                self.cancelled(&id);
+            }
+            if self.tasks.get(&id).is_some_and(|task| task.cancelled_by().is_some()) {
+                self.attempt_ended(&id, End::failed("cancelled"));
                 continue;
             }
+            let ready_at = self.now.boot;
             let write = self.tasks.change(&id, |run| {
                 run.attempts -= 1;
-                run.phase = Phase::Queued { ready_at: now };
+                run.phase = Phase::Queued { ready_at };
             });
             self.effects.writes.push(write);
-            if let Some(Attempt { doing: Doing::Script, .. }) = self.attempts.remove(&id) {
-                self.effects.acts.push(Act::Kill { task: id });
-            }
         }
     }
 }
+
+/// A result that an event can carry.
+fn fits(
+    result: Option<Map<String, Value>>,
+    encoding: Encoding,
+) -> Result<Option<Map<String, Value>>, String> {
+    let Some(result) = result else { return Ok(None) };
+    let result = Value::Object(result);
+    let bytes = result.to_string().len();
+    if bytes > MAX_RESULT_BYTES {
+        return Err(format!("its result has {bytes} bytes of JSON, at most {MAX_RESULT_BYTES} go"));
+    }
+    // Numbers can take more room in CBOR than in JSON.
+    let bytes = codec::encode(encoding, &result).len();
+    if bytes > MAX_MESSAGE_BYTES - BESIDE_RESULT_BYTES {
+        return Err(format!("its result has {bytes} bytes encoded, more than an event can carry"));
+    }
+    let depth = codec::depth(&result);
+    if depth > MAX_RESULT_DEPTH {
+        return Err(format!("its result nests {depth} deep, at most {MAX_RESULT_DEPTH} go"));
+    }
+    match result {
+        Value::Object(result) => Ok(Some(result)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Ok(None)
+        }
+    }
+}
+
+/// The beginning of an error that is too long for an event.
+fn cut(mut error: String) -> String {
+    if error.len() > MAX_ERROR_BYTES {
+        let end = (0..=MAX_ERROR_BYTES).rev().find(|end| error.is_char_boundary(*end));
+        error.truncate(end.unwrap_or_default());
+        error.push('…');
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
-//! What a node makes of its clocks: steps, the checkpoint that a reboot counts from, and the
-//! node's running time (contract, sections 6.5 and 6.6).
+//! What a node makes of its clocks: steps, the checkpoint that a reboot counts from, how long a
+//! reboot took, and the node's running time (contract, sections 6.5 and 6.6).
 
+use std::collections::BTreeMap;
+
+use edge_protocol::id::OutletId;
 use serde::{Deserialize, Serialize};
 
 use super::record::{self, Kind, Write};
@@ -12,6 +15,10 @@ const STEP_MS: u64 = 1_000;
 const UNSYNCED_CHECKPOINT_MS: u64 = 15_000;
 /// and while one lives on a synced one.
 const SYNCED_CHECKPOINT_MS: u64 = 300_000;
+/// A plug tells its uptime in seconds: two of them may differ by one for that alone,
+const WITNESS_GRAIN_MS: u64 = 1_000;
+/// and by one part in so many for its oscillator. Both for the customer: nobody is cut early.
+const WITNESS_DRIFT: u64 = 10_000;
 
 /// The clocks at one moment, as stored: what instants of this boot mean to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,29 +31,55 @@ pub(super) struct Checkpoint {
     /// The agent was stopped in order at this moment.
     pub(super) clean: bool,
     pub(super) version: String,
-    guess: Option<Guess>,
+    gap: Option<Gap>,
+    witnesses: BTreeMap<OutletId, Witness>,
 }
 
-/// How long the node was away is not known yet: this moment of the wall clock was taken to be that of the boot clock.
+/// A moment of the boot clock, and what the wall clock showed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Guess {
-    wall_ms: u64,
+struct Anchor {
     boot: BootMs,
+    wall_ms: u64,
 }
 
-/// How instants of an earlier boot translate: add `to`, take off `from`.
+impl Anchor {
+    fn wall_at(self, boot: BootMs) -> u64 {
+        self.wall_ms.saturating_add(boot - self.boot)
+    }
+}
+
+/// A reboot, or several, that took longer than is known so far. Instants of before count as if it
+/// had taken only that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Gap {
+    /// What a wall clock that could be trusted then would show now, had the reboot taken only that.
+    trusted: Option<Anchor>,
+}
+
+/// How long a plug had been up when it was asked: if it stays up, it knows how long a reboot takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Witness {
+    uptime_ms: u64,
+    asked: BootMs,
+    /// It was asked before a reboot whose length is not known.
+    before_gap: bool,
+}
+
+/// How instants of an earlier boot translate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shift {
-    pub(super) from: u64,
-    pub(super) to: u64,
-    /// It stands on a guess.
-    pub(super) guessed: bool,
+    pub(super) by_ms: i64,
+    pub(super) away: Away,
 }
 
-impl Shift {
-    pub(super) fn apply(self, at: BootMs) -> BootMs {
-        BootMs(at.0.saturating_add(self.to).saturating_sub(self.from))
-    }
+/// How long a reboot took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Away {
+    Known,
+    /// What counts on the boot clock stands on a guess now.
+    Unknown,
+    /// The same, and it did before.
+    StillUnknown,
 }
 
 /// What the clocks did since they were last looked at.
@@ -54,8 +87,8 @@ impl Shift {
 pub(super) struct Moved {
     /// The wall clock was stepped.
     pub(super) step_ms: Option<i64>,
-    /// Guessed deadlines lie this much earlier.
-    pub(super) earlier_ms: Option<u64>,
+    /// Guessed deadlines lie this much earlier, for good.
+    pub(super) earlier_ms: Option<i64>,
     /// The wall clock is trusted from now on.
     pub(super) synced: bool,
 }
@@ -65,12 +98,13 @@ pub(super) struct Clock {
     boot_id: String,
     version: String,
     last: Now,
-    /// Added to a wall clock that started below what it must be by now.
-    lift_ms: u64,
+    /// While unsynced, the wall clock is not taken below this.
+    floor: Option<Anchor>,
     started: BootMs,
     running_before_ms: u64,
     written_at: Option<BootMs>,
-    guess: Option<Guess>,
+    gap: Option<Gap>,
+    witnesses: BTreeMap<OutletId, Witness>,
 }
 
 impl Clock {
@@ -86,63 +120,107 @@ impl Clock {
             boot_id: boot_id.to_owned(),
             version: version.to_owned(),
             last: now,
-            lift_ms: 0,
+            floor: None,
             started: now.boot,
             running_before_ms: youngest_answer_ms,
             written_at: None,
-            guess: None,
+            gap: None,
+            witnesses: BTreeMap::new(),
         };
         let Some(checkpoint) = checkpoint else { return (clock, None) };
         clock.running_before_ms = youngest_answer_ms.max(checkpoint.running_ms);
+        clock.witnesses.clone_from(&checkpoint.witnesses);
         let same_boot = checkpoint.boot_id == boot_id;
         clock.last.synced |= same_boot && checkpoint.synced;
-        if !clock.last.synced {
-            clock.lift_ms = checkpoint.wall_ms.saturating_sub(now.wall_ms);
-            clock.last.wall_ms += clock.lift_ms;
-        }
-        if same_boot {
-            clock.guess = checkpoint.guess;
-            return (clock, None);
-        }
-        let both_synced = clock.last.synced && checkpoint.synced;
-        let shift = if both_synced {
-            let away_ms = now.wall_ms.saturating_sub(checkpoint.wall_ms);
-            Shift {
-                from: checkpoint.boot.0.saturating_add(away_ms),
-                to: now.boot.0,
-                guessed: false,
-            }
+        let shift = if same_boot {
+            clock.gap = checkpoint.gap;
+            None
         } else {
-            // At least this boot has passed since; a synced clock will tell the rest.
-            clock.guess =
-                checkpoint.synced.then_some(Guess { wall_ms: checkpoint.wall_ms, boot: BootMs(0) });
-            Shift { from: checkpoint.boot.0, to: 0, guessed: checkpoint.synced }
+            Some(clock.cross_reboot(checkpoint))
         };
-        (clock, Some(shift))
+        let boot = if same_boot { checkpoint.boot } else { BootMs(0) };
+        clock.floor = Some(Anchor { boot, wall_ms: checkpoint.wall_ms });
+        clock.last = clock.lifted(clock.last);
+        (clock, shift)
+    }
+
+    fn cross_reboot(&mut self, checkpoint: &Checkpoint) -> Shift {
+        let now = self.last;
+        if now.synced && checkpoint.synced {
+            let away_ms = now.wall_ms.saturating_sub(checkpoint.wall_ms);
+            self.witnesses.clear();
+            let then = now.boot.shifted(-signed(away_ms));
+            return Shift { by_ms: then.0 - checkpoint.boot.0, away: Away::Known };
+        }
+        // At least this boot has passed since; a plug that stayed up or a synced clock tells the rest.
+        let by_ms = -checkpoint.boot.0;
+        for witness in self.witnesses.values_mut() {
+            witness.asked = witness.asked.shifted(by_ms);
+            witness.before_gap = true;
+        }
+        let trusted = Anchor { boot: BootMs(0), wall_ms: checkpoint.wall_ms };
+        let (gap, away) = match checkpoint.gap {
+            _ if checkpoint.synced => (Gap { trusted: Some(trusted) }, Away::Unknown),
+            None => (Gap { trusted: None }, Away::Unknown),
+            Some(gap) => {
+                let shifted =
+                    |trusted: Anchor| Anchor { boot: trusted.boot.shifted(by_ms), ..trusted };
+                (Gap { trusted: gap.trusted.map(shifted) }, Away::StillUnknown)
+            }
+        };
+        self.gap = Some(gap);
+        Shift { by_ms, away }
+    }
+
+    /// What a reading of the clocks is taken for.
+    fn lifted(&self, mut now: Now) -> Now {
+        if let Some(floor) = self.floor.filter(|_| !now.synced) {
+            now.wall_ms = now.wall_ms.max(floor.wall_at(now.boot));
+        }
+        now
     }
 
     /// The clocks as decisions see them, and what they did since the last look.
     pub(super) fn observe(&mut self, read: Now) -> (Now, Moved) {
-        let mut now = read;
-        now.synced |= self.last.synced;
-        if now.synced {
-            self.lift_ms = 0;
-        }
-        now.wall_ms += self.lift_ms;
+        let now = self.lifted(Now { synced: read.synced || self.last.synced, ..read });
         let mut moved = Moved { synced: now.synced && !self.last.synced, ..Moved::default() };
         let expected = self.last.wall_at(now.boot);
         if now.wall_ms.abs_diff(expected) >= STEP_MS {
-            let size = i64::try_from(now.wall_ms.abs_diff(expected)).unwrap_or(i64::MAX);
-            moved.step_ms = Some(if now.wall_ms > expected { size } else { -size });
+            moved.step_ms = Some(signed(now.wall_ms).saturating_sub(signed(expected)));
         }
-        if now.synced
-            && let Some(guess) = self.guess.take()
-        {
-            let away_ms = now.wall_ms.saturating_sub(guess.wall_ms);
-            moved.earlier_ms = Some(away_ms.saturating_sub(now.boot - guess.boot));
+        let trusted = self.gap.and_then(|gap| gap.trusted).filter(|_| now.synced);
+        if let Some(trusted) = trusted {
+            self.gap = None;
+            let known_ms = signed(trusted.wall_at(now.boot));
+            moved.earlier_ms = Some(signed(now.wall_ms).saturating_sub(known_ms));
         }
         self.last = now;
         (now, moved)
+    }
+
+    /// A plug told its uptime. Returns how much longer than known a reboot took by that, at least.
+    pub(super) fn witnessed(
+        &mut self,
+        outlet: &OutletId,
+        uptime_ms: u64,
+        asked: BootMs,
+        now: BootMs,
+    ) -> Option<i64> {
+        let witness = Witness { uptime_ms, asked, before_gap: false };
+        let before = self.witnesses.insert(outlet.clone(), witness)?;
+        let gap = self.gap.as_mut().filter(|_| before.before_gap)?;
+        // A plug with less uptime than then has restarted, and knows nothing.
+        let up_ms = uptime_ms.checked_sub(before.uptime_ms)?;
+        let known_ms = now - before.asked;
+        let doubt_ms = WITNESS_GRAIN_MS + up_ms / WITNESS_DRIFT;
+        let away_ms = up_ms.checked_sub(known_ms + doubt_ms).filter(|away_ms| *away_ms > 0)?;
+        for anchor in [gap.trusted.as_mut(), self.floor.as_mut()].into_iter().flatten() {
+            anchor.wall_ms += away_ms;
+        }
+        for witness in self.witnesses.values_mut().filter(|witness| witness.before_gap) {
+            witness.asked = witness.asked.shifted(-signed(away_ms));
+        }
+        Some(signed(away_ms))
     }
 
     /// How long agents have run on this node, in milliseconds: what remembering counts in.
@@ -153,12 +231,13 @@ impl Clock {
     /// When the next checkpoint is due, while a session lives.
     pub(super) fn checkpoint_at(&self) -> BootMs {
         let every = if self.last.synced { SYNCED_CHECKPOINT_MS } else { UNSYNCED_CHECKPOINT_MS };
-        self.written_at.map_or(BootMs(0), |at| at + every)
+        self.written_at.map_or(self.started, |at| at + every)
     }
 
     /// Writes the clocks down.
     pub(super) fn checkpoint(&mut self, clean: bool) -> Write {
         self.written_at = Some(self.last.boot);
+        self.floor = Some(Anchor { boot: self.last.boot, wall_ms: self.last.wall_ms });
         let checkpoint = Checkpoint {
             boot_id: self.boot_id.clone(),
             boot: self.last.boot,
@@ -167,8 +246,14 @@ impl Clock {
             running_ms: self.running_ms(),
             clean,
             version: self.version.clone(),
-            guess: self.guess,
+            gap: self.gap,
+            witnesses: self.witnesses.clone(),
         };
         record::put(Kind::Node, record::CHECKPOINT, &checkpoint)
     }
+}
+
+/// Milliseconds that may become negative; saturates far beyond every date.
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }

@@ -1,29 +1,38 @@
 //! The durable queue of events that the broker has not acknowledged, and the history behind it
 //! (contract, section 5). It decides which event goes out next; the bytes are on disk, and only
 //! what was just written or is about to go is in memory.
+//!
+//! What the broker acknowledged costs no flush: the marks and the deletes go along with whatever
+//! is written next, and a crash before that only sends something twice.
+
+mod again;
+mod cache;
+mod history;
+mod hold;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 
+use edge_protocol::id::CommandId;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::again::Gone;
+use self::again::{Again, Resend};
+use self::cache::Cache;
+use self::history::History;
+use self::hold::Hold;
 use super::record::{self, Kind, Write};
+use super::time::BootMs;
 
 /// Events that are out and not acknowledged: below the 20 that a broker usually grants, so that
 /// status and state always find room.
-const WINDOW: u64 = 16;
-/// How many of those may be old events that were asked for again.
-const RESEND_WINDOW: u64 = 8;
-/// What of the outbox is kept in memory for the way out.
-const CACHE_BYTES: usize = 512 * 1024;
+const WINDOW: usize = 16;
 /// How much is read from disk at once.
 const LOAD_BYTES: usize = 256 * 1024;
-/// Acknowledged events that can be asked for again: so many bytes,
-const HISTORY_BYTES: u64 = 16 * 1024 * 1024;
-/// and for so long.
-const HISTORY_MS: u64 = 7 * 24 * 3_600_000;
-/// Acknowledged events are forgotten in groups of so many.
-const SEGMENT: u64 = 256;
+/// How many events are deleted along with one batch: a long backlog's end must not stall it.
+const DELETES_AT_ONCE: usize = 1_024;
+/// The broker will never take these: payload format invalid, packet too large.
+const HOPELESS: [u8; 2] = [0x99, 0x95];
 
 /// What the outbox asks of the world.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,325 +49,351 @@ pub(super) struct Marks {
     /// The highest number given.
     last: u64,
     /// What was asked for again and has not gone out yet.
-    resends: VecDeque<(u64, u64)>,
+    resends: VecDeque<Resend>,
 }
 
+/// An event that waits for its acknowledgement.
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     bytes: u32,
     /// Kept for `event.resend` after its acknowledgement.
     kept: bool,
+    /// It stands for one that could not be delivered.
+    replaced: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    first: u64,
-    last: u64,
-    bytes: u64,
-    acked_at_ms: u64,
+/// Events that are read from disk; answers come in the order of the questions.
+#[derive(Debug)]
+enum Load {
+    Queue,
+    Again,
+    /// What was to become of it has changed meanwhile.
+    Stale,
+}
+
+/// What a refusal leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The event must be replaced under its number.
+    Replace,
+    /// It had been asked for again, by this command.
+    Again(CommandId),
+    /// The queue is held.
+    Held,
+    /// Nobody waits for it.
+    Nothing,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    marks: Marks,
+    acked: u64,
+    last: u64,
     marks_changed: bool,
     pending: BTreeMap<u64, Pending>,
     pending_bytes: u64,
-    cache: BTreeMap<u64, Vec<u8>>,
-    cache_bytes: usize,
-    history: VecDeque<Segment>,
-    history_bytes: u64,
+    cache: Cache,
+    history: History,
+    /// What the broker took and nobody can ask for again, still on disk: first and last.
+    forgotten: VecDeque<(u64, u64)>,
+    /// What should wait and was not on disk at the start: first and last.
+    missing: Vec<(u64, u64)>,
+    again: Again,
+    loads: VecDeque<Load>,
     connected: bool,
     /// The highest that went out over this connection.
     sent: u64,
-    out: BTreeSet<u64>,
-    loading: bool,
-    resending: BTreeSet<u64>,
-    /// The range asked for again that is being read or is out; it counts as done once all of it is delivered.
-    resend_range: Option<(u64, u64)>,
-    resend_loading: bool,
-    /// The broker refuses what we publish, for this reason: the queue is held until the next connection.
-    held: Option<u8>,
+    /// Acknowledged before one below them was.
+    early: BTreeSet<u64>,
+    hold: Hold,
 }
 
 impl Outbox {
-    /// The outbox of a store that holds `events` (number and size) and `marks`.
+    /// The outbox of a store that holds `events` (number and size, ascending) and `marks`.
     pub(super) fn recovered(marks: Marks, events: &[(u64, u32)], running_ms: u64) -> Self {
-        let mut outbox = Self { marks, ..Self::default() };
-        for &(seq, bytes) in events {
-            outbox.marks.last = outbox.marks.last.max(seq);
-            if seq <= outbox.marks.acked {
-                outbox.remember(seq, bytes, running_ms);
-            } else {
-                outbox.pending.insert(seq, Pending { bytes, kept: true });
-                outbox.pending_bytes += u64::from(bytes);
-            }
+        let Marks { mut acked, last, resends } = marks;
+        if let Some(&(first, _)) = events.first()
+            && last == 0
+        {
+            // The marks are gone: what is there is sent again.
+            acked = first - 1;
         }
+        let highest = events.last().map_or(0, |(seq, _)| *seq);
+        let mut outbox = Self {
+            acked,
+            last: last.max(highest).max(acked),
+            again: Again::recovered(resends),
+            ..Self::default()
+        };
+        let mut expected = acked + 1;
+        for &(seq, bytes) in events {
+            if seq <= acked {
+                outbox.history.remember(seq, bytes, running_ms);
+                continue;
+            }
+            outbox.misses(expected, seq - 1);
+            expected = seq + 1;
+            outbox.insert(seq, Pending { bytes, kept: true, replaced: false });
+        }
+        outbox.misses(expected, outbox.last);
         outbox
     }
 
+    fn misses(&mut self, from: u64, to: u64) {
+        if from <= to {
+            self.missing.push((from, to));
+        }
+    }
+
+    /// Which numbers a start found no event for, as ranges: each is to be replaced.
+    pub(super) fn take_missing(&mut self) -> Vec<(u64, u64)> {
+        std::mem::take(&mut self.missing)
+    }
+
     pub(super) fn last_seq(&self) -> u64 {
-        self.marks.last
+        self.last
     }
 
-    pub(super) fn acked(&self) -> u64 {
-        self.marks.acked
-    }
-
+    /// How many events wait, and their bytes.
     pub(super) fn waiting(&self) -> (u64, u64) {
         (self.pending.len() as u64, self.pending_bytes)
     }
 
+    /// Why the broker refuses what we publish, where it does.
     pub(super) fn held(&self) -> Option<u8> {
-        self.held
+        self.hold.code()
     }
 
     pub(super) fn connected(&self) -> bool {
         self.connected
     }
 
+    /// When a held queue is tried again.
+    pub(super) fn wake_at(&self) -> Option<BootMs> {
+        self.hold.until().filter(|_| self.connected)
+    }
+
     /// The number of the next event.
     pub(super) fn next_seq(&self) -> u64 {
-        self.marks.last + 1
+        self.last + 1
     }
 
-    /// Takes an event; `kept` ones can be asked for again after their acknowledgement.
+    /// Takes the next event; `kept` ones can be asked for again after their acknowledgement.
     pub(super) fn push(&mut self, seq: u64, payload: Vec<u8>, kept: bool) -> Write {
-        self.marks.last = seq;
+        self.last = seq;
         self.marks_changed = true;
-        self.set(seq, payload, kept)
+        self.set(seq, payload, kept, false)
     }
 
-    fn set(&mut self, seq: u64, payload: Vec<u8>, kept: bool) -> Write {
-        let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        if let Some(old) = self.pending.insert(seq, Pending { bytes, kept }) {
-            self.pending_bytes -= u64::from(old.bytes);
+    /// Puts another payload under the number `from`, in place of all up to `to`.
+    pub(super) fn replace(&mut self, from: u64, to: u64, payload: Vec<u8>) -> Write {
+        for (_, pending) in self.pending.extract_if(from..=to, |_, _| true) {
+            self.pending_bytes -= u64::from(pending.bytes);
         }
-        self.pending_bytes += u64::from(bytes);
+        self.sent = self.sent.min(from - 1);
+        self.loads.iter_mut().for_each(|load| *load = load.but_of_queue());
+        self.set(from, payload, false, true)
+    }
+
+    fn set(&mut self, seq: u64, payload: Vec<u8>, kept: bool, replaced: bool) -> Write {
+        let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        self.insert(seq, Pending { bytes, kept, replaced });
         let write = Write::Put { key: Kind::Event.key(seq.to_be_bytes()), value: payload.clone() };
-        self.cache(seq, payload);
+        self.cache.insert(seq, payload);
         write
     }
 
-    fn cache(&mut self, seq: u64, payload: Vec<u8>) {
-        self.uncache(seq);
-        // What goes out sooner is worth more.
-        while self.cache_bytes + payload.len() > CACHE_BYTES {
-            match self.cache.last_key_value() {
-                Some((&last, _)) if last > seq => self.uncache(last),
-                _ => return,
-            };
-        }
-        self.cache_bytes += payload.len();
-        self.cache.insert(seq, payload);
+    fn insert(&mut self, seq: u64, pending: Pending) {
+        self.pending_bytes += u64::from(pending.bytes);
+        self.pending.insert(seq, pending);
     }
 
-    fn uncache(&mut self, seq: u64) -> Option<Vec<u8>> {
-        let payload = self.cache.remove(&seq)?;
-        self.cache_bytes -= payload.len();
-        Some(payload)
+    /// Whether one more range can be asked for again.
+    pub(super) fn takes_resend(&self) -> bool {
+        !self.again.is_full()
     }
 
-    /// Asks for past events again. What was not acknowledged yet goes out anyway.
-    pub(super) fn resend(&mut self, from: u64, to: u64) {
-        let to = to.min(self.marks.acked);
+    /// Sends past events again. What was not acknowledged yet goes out anyway.
+    pub(super) fn resend(&mut self, from: u64, to: u64, cause: CommandId) {
+        let to = to.min(self.acked);
         if from <= to {
-            self.marks.resends.push_back((from, to));
+            self.again.ask(from, to, cause);
             self.marks_changed = true;
         }
     }
 
     pub(super) fn up(&mut self) {
         self.connected = true;
-        self.sent = self.marks.acked;
-        self.out.clear();
-        self.resending.clear();
-        self.resend_range = None;
-        self.held = None;
+        self.hold = Hold::default();
+        self.go_back();
     }
 
     pub(super) fn down(&mut self) {
         self.connected = false;
     }
 
-    /// The broker acknowledged `seq`. Returns what can be deleted.
-    pub(super) fn delivered(&mut self, seq: u64, running_ms: u64) -> Vec<Write> {
-        if self.resending.remove(&seq) {
-            self.resent();
+    /// Everything that is not acknowledged is to go out again, from the first on.
+    fn go_back(&mut self) {
+        self.again.reset();
+        self.loads.iter_mut().for_each(|load| *load = Load::Stale);
+        self.sent = self.acked;
+        self.early.clear();
+    }
+
+    /// The broker acknowledged `seq`.
+    pub(super) fn delivered(&mut self, seq: u64, running_ms: u64) {
+        self.hold.delivered();
+        if self.again.done(seq).is_some() {
+            self.marks_changed = true;
         }
-        let mut deletes = Vec::new();
-        if seq > self.marks.acked && self.pending.contains_key(&seq) {
-            self.out.insert(seq);
+        if self.pending.contains_key(&seq) {
+            self.early.insert(seq);
         }
-        while let Some((&seq, &Pending { bytes, kept })) = self.pending.first_key_value() {
-            if !self.out.remove(&seq) {
-                break;
-            }
-            self.pending.remove(&seq);
+        while let Some(first) = self.pending.first_entry()
+            && self.early.remove(first.key())
+        {
+            let (seq, Pending { bytes, kept, .. }) = first.remove_entry();
             self.pending_bytes -= u64::from(bytes);
-            self.uncache(seq);
-            self.marks.acked = seq;
+            self.cache.take(seq);
+            self.acked = seq;
             self.marks_changed = true;
             if kept {
-                self.remember(seq, bytes, running_ms);
+                self.history.remember(seq, bytes, running_ms);
             } else {
-                deletes.push(record::delete(Kind::Event, seq.to_be_bytes()));
+                self.forgotten.push_back((seq, seq));
             }
         }
-        deletes.extend(self.forget(running_ms));
-        deletes
-    }
-
-    /// The broker will not take `seq` as it is: another payload goes out under its number.
-    pub(super) fn replace(&mut self, seq: u64, payload: Vec<u8>) -> Option<Write> {
-        self.resending.remove(&seq);
-        if !self.pending.contains_key(&seq) {
-            return None;
+        while let Some(range) = self.history.forget(running_ms) {
+            self.forgotten.push_back(range);
         }
-        self.sent = self.sent.min(seq - 1);
-        Some(self.set(seq, payload, false))
     }
 
-    /// The broker refuses what this node publishes: nothing more goes out over this connection.
-    pub(super) fn hold(&mut self, code: u8) {
-        self.held = Some(code);
-    }
-
-    fn remember(&mut self, seq: u64, bytes: u32, running_ms: u64) {
-        let bytes = u64::from(bytes);
-        self.history_bytes += bytes;
-        match self.history.back_mut() {
-            Some(segment) if seq - segment.first < SEGMENT => {
-                segment.last = seq;
-                segment.bytes += bytes;
-                segment.acked_at_ms = running_ms;
+    /// The broker will not take `seq`.
+    pub(super) fn refused(&mut self, seq: u64, code: u8, now: BootMs) -> Refusal {
+        let hopeless = HOPELESS.contains(&code);
+        if hopeless && let Some(cause) = self.again.done(seq) {
+            self.marks_changed = true;
+            return Refusal::Again(cause);
+        }
+        match self.pending.get(&seq) {
+            Some(pending) if hopeless && !pending.replaced => Refusal::Replace,
+            None if hopeless => Refusal::Nothing,
+            Some(_) | None => {
+                self.hold.refused(code, now);
+                Refusal::Held
             }
-            _ => self.history.push_back(Segment {
-                first: seq,
-                last: seq,
-                bytes,
-                acked_at_ms: running_ms,
-            }),
         }
     }
 
-    fn forget(&mut self, running_ms: u64) -> Vec<Write> {
-        let mut deletes = Vec::new();
-        while let Some(segment) = self.history.front() {
-            let old = running_ms.saturating_sub(segment.acked_at_ms) > HISTORY_MS;
-            if self.history_bytes <= HISTORY_BYTES && !old {
-                break;
-            }
-            deletes.extend(
-                (segment.first..=segment.last)
-                    .map(|seq| record::delete(Kind::Event, seq.to_be_bytes())),
-            );
-            self.history_bytes -= segment.bytes;
-            self.history.pop_front();
-        }
-        deletes
-    }
-
-    /// Rows came from disk that were asked for by [`Wish::Load`]. Returns the ranges that are gone:
-    /// those that were wanted again, and those that should never have been.
+    /// Events came from disk: those up to `through` that were asked for by the oldest
+    /// [`Wish::Load`]. Returns which of the waiting are not there, and which that were wanted again.
     pub(super) fn loaded(
         &mut self,
         from: u64,
         through: u64,
         rows: Vec<(u64, Vec<u8>)>,
-        wishes: &mut Vec<Wish>,
-    ) -> Vec<(u64, u64)> {
-        if self.resend_loading && self.resend_range.is_none_or(|(first, _)| first == from) {
-            self.resend_loading = false;
-            return self.loaded_again(through, rows, wishes);
+    ) -> (Vec<(u64, u64)>, Vec<Gone>) {
+        match self.loads.pop_front() {
+            Some(Load::Again) => (Vec::new(), self.loaded_again(through, rows)),
+            Some(Load::Queue) => (self.loaded_queue(from, through, rows), Vec::new()),
+            Some(Load::Stale) | None => (Vec::new(), Vec::new()),
         }
-        self.loading = false;
-        let found: BTreeSet<u64> = rows.iter().map(|(seq, _)| *seq).collect();
-        for (seq, payload) in rows {
-            if seq > self.sent && self.pending.contains_key(&seq) && !self.cache.contains_key(&seq)
-            {
-                self.cache(seq, payload);
-            }
-        }
-        let lost = |seq: &u64| !found.contains(seq) && !self.cache.contains_key(seq);
-        let wanted = self.pending.range((self.sent + 1).max(from)..=through.max(self.sent + 1));
-        wanted.map(|(seq, _)| *seq).filter(lost).map(|seq| (seq, seq)).collect()
     }
 
-    fn loaded_again(
+    fn loaded_again(&mut self, through: u64, rows: Vec<(u64, Vec<u8>)>) -> Vec<Gone> {
+        self.marks_changed = true;
+        self.again.loaded(through, rows)
+    }
+
+    fn loaded_queue(
         &mut self,
+        from: u64,
         through: u64,
         rows: Vec<(u64, Vec<u8>)>,
-        wishes: &mut Vec<Wish>,
     ) -> Vec<(u64, u64)> {
-        let Some((first, last)) = self.resend_range.as_mut() else { return Vec::new() };
-        *last = through.min(*last);
-        let (mut expected, last) = (*first, *last);
-        let mut gone = Vec::new();
+        let found: BTreeSet<u64> = rows.iter().map(|(seq, _)| *seq).collect();
         for (seq, payload) in rows {
-            if seq > expected {
-                gone.push((expected, seq - 1));
+            let wanted = seq > self.sent && self.pending.contains_key(&seq);
+            if wanted && !self.cache.contains(seq) {
+                self.cache.insert(seq, payload);
             }
-            expected = seq + 1;
-            self.resending.insert(seq);
-            wishes.push(Wish::Publish { seq, payload });
         }
-        if expected <= last {
-            gone.push((expected, last));
-        }
-        self.resent();
-        gone
-    }
-
-    /// Counts the range asked for again as done, once nothing of it is out.
-    fn resent(&mut self) {
-        let Some((_, last)) = self.resend_range.filter(|_| self.resending.is_empty()) else {
-            return;
-        };
-        self.resend_range = None;
-        if let Some(front) = self.marks.resends.front_mut() {
-            front.0 = last + 1;
-            if front.0 > front.1 {
-                self.marks.resends.pop_front();
+        let mut lost: Vec<(u64, u64)> = Vec::new();
+        let asked = self.pending.range(from.max(self.sent + 1)..).map(|(&seq, _)| seq);
+        for seq in asked.take_while(|seq| *seq <= through) {
+            if found.contains(&seq) || self.cache.contains(seq) {
+                continue;
             }
-            self.marks_changed = true;
+            match lost.last_mut() {
+                Some((_, to)) if *to + 1 == seq => *to = seq,
+                Some(_) | None => lost.push((seq, seq)),
+            }
         }
+        lost
     }
 
     /// What goes out next.
-    pub(super) fn advance(&mut self, wishes: &mut Vec<Wish>) {
-        if !self.connected || self.held.is_some() {
-            return;
+    pub(super) fn advance(&mut self, now: BootMs) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        if self.hold.is_over(now) {
+            self.go_back();
         }
-        if let Some(&(first, last)) = self.marks.resends.front()
-            && self.resend_range.is_none()
-            && !self.resend_loading
+        if !self.connected || self.hold.until().is_some() {
+            return wishes;
+        }
+        if let Some(seqs) = self.again.wants() {
+            self.loads.push_back(Load::Again);
+            wishes.push(Wish::Load { seqs, max_bytes: LOAD_BYTES });
+        }
+        let mut out = self.pending.range(..=self.sent).count() + self.again.out();
+        while out < WINDOW
+            && let Some((seq, payload)) = self.again.next()
         {
-            let last = last.min(first + RESEND_WINDOW - 1);
-            self.resend_range = Some((first, last));
-            self.resend_loading = true;
-            wishes.push(Wish::Load { seqs: first..=last, max_bytes: LOAD_BYTES });
+            wishes.push(Wish::Publish { seq, payload });
+            out += 1;
         }
-        while let Some((&seq, _)) = self.pending.range(self.sent + 1..).next() {
-            if seq > self.marks.acked + WINDOW - self.resending.len() as u64 {
-                break;
-            }
-            let Some(payload) = self.uncache(seq) else {
-                if !self.loading {
-                    self.loading = true;
-                    let seqs = seq..=self.marks.acked + WINDOW;
-                    wishes.push(Wish::Load { seqs, max_bytes: LOAD_BYTES });
+        while out < WINDOW
+            && let Some((&seq, _)) = self.pending.range(self.sent + 1..).next()
+        {
+            let Some(payload) = self.cache.take(seq) else {
+                if !self.loads.iter().any(|load| matches!(load, Load::Queue)) {
+                    self.loads.push_back(Load::Queue);
+                    wishes.push(Wish::Load { seqs: seq..=self.last, max_bytes: LOAD_BYTES });
                 }
                 break;
             };
             self.sent = seq;
             wishes.push(Wish::Publish { seq, payload });
+            out += 1;
         }
+        wishes
     }
 
-    /// The marks, to go along with other writes: they cost no flush of their own.
-    pub(super) fn marks(&mut self) -> Option<Write> {
-        std::mem::take(&mut self.marks_changed)
-            .then(|| record::put(Kind::Node, record::OUTBOX, &self.marks))
+    /// What goes along with other writes, since it is worth no flush of its own.
+    pub(super) fn marks(&mut self) -> Vec<Write> {
+        let mut writes = Vec::new();
+        if std::mem::take(&mut self.marks_changed) {
+            let Self { acked, last, .. } = *self;
+            let marks = Marks { acked, last, resends: self.again.waiting().clone() };
+            writes.push(record::put(Kind::Node, record::OUTBOX, &marks));
+        }
+        while writes.len() < DELETES_AT_ONCE
+            && let Some((first, last)) = self.forgotten.pop_front()
+        {
+            let delete = |seq: u64| record::delete(Kind::Event, seq.to_be_bytes());
+            writes.extend((first..=last).map(delete));
+        }
+        writes
     }
 }
+
+impl Load {
+    fn but_of_queue(&self) -> Self {
+        match self {
+            Self::Again => Self::Again,
+            Self::Queue | Self::Stale => Self::Stale,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

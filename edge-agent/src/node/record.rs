@@ -6,15 +6,17 @@
 //! | `ended/{id}` | a session whose id can't be used again yet |
 //! | `hold/{outlet}` | a hold |
 //! | `outlet/{id}` | the settings of an outlet that something covers |
-//! | `task/{id}`, `run/{id}` | what a task is, written once; what became of it, small |
+//! | `task/{id}`, `run/{id}` | what a task is, as long as it may run; what became of it, small |
 //! | `command/{digest}` | the answer to a command |
 //! | `event/{seq}` | an event, as it goes over the wire |
 //! | `node/checkpoint`, `node/outbox` | one record each |
 //!
 //! A changed layout is a new version byte and a migration, never another meaning of an old one.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
+
+use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The version that is written.
 const VERSION: u8 = 1;
@@ -42,6 +44,9 @@ pub enum Unreadable {
     /// The version byte is missing or unknown.
     #[error("its version byte is {0:?}, this agent reads {VERSION}")]
     Version(Option<u8>),
+    /// Its key names nothing of its kind.
+    #[error("its key names nothing of its kind")]
+    Key,
     /// The rest is no record of its kind.
     #[error("its value can't be decoded")]
     Value(#[from] serde_cbor::Error),
@@ -131,3 +136,36 @@ pub(super) fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unreadable> {
         other => Err(Unreadable::Version(other.map(|(version, _)| *version))),
     }
 }
+
+/// Bytes that a record carries as they are: serde on its own would write them as numbers, one by one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bytes(pub(super) Box<[u8]>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(BytesVisitor)
+    }
+}
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a byte string")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes(bytes.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

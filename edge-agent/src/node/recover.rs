@@ -8,13 +8,14 @@ use edge_protocol::id::{OutletId, SessionId, TaskId};
 use serde::de::DeserializeOwned;
 
 use super::answer::Answers;
-use super::clock::{Checkpoint, Clock, Shift};
+use super::clock::{Away, Checkpoint, Clock, Shift};
+use super::ended::Ended;
 use super::outbox::{Marks, Outbox};
-use super::outlet::Outlet;
-use super::power::Hold;
+use super::outlet::{Before, Outlet};
+use super::power::{Hold, Kept};
 use super::record::{self, Kind, Write};
 use super::session::Session;
-use super::settings::{OutletSettings, Settings};
+use super::settings::{OutletSettings, Rest, Settings};
 use super::task::{Phase, Run, Spec, Tasks};
 use super::time::{BootMs, Now};
 use super::voice::Voice;
@@ -37,9 +38,9 @@ pub struct Found {
 #[derive(Default)]
 struct Records {
     sessions: BTreeMap<SessionId, Session>,
-    ended: VecDeque<(u64, SessionId)>,
+    ended: Ended<SessionId, ()>,
     holds: BTreeMap<OutletId, Hold>,
-    outlets: BTreeMap<OutletId, OutletSettings>,
+    outlets: BTreeMap<OutletId, Kept>,
     specs: BTreeMap<TaskId, Spec>,
     runs: BTreeMap<TaskId, Run>,
     answers: Answers,
@@ -68,7 +69,10 @@ impl Node {
             read,
         );
         if let Some(shift) = shift {
-            records.rebase(shift);
+            records.rebase(shift, read.boot);
+        }
+        for session in records.sessions.values_mut() {
+            session.recovered(read.boot);
         }
         let (marks, events) = if found.new_store {
             (Marks::default(), Vec::new())
@@ -86,7 +90,8 @@ impl Node {
             ended: records.ended,
             holds: records.holds,
             kept: records.outlets.into_keys().collect::<BTreeSet<_>>(),
-            tasks: tasks(records.specs, records.runs),
+            falls: Vec::new(),
+            tasks: Tasks::recovered(records.specs, records.runs),
             attempts: BTreeMap::new(),
             answers: records.answers,
             outbox,
@@ -132,7 +137,7 @@ impl Node {
         };
         let off_for_ms = last.filter(|last| last.clean).and_then(|last| match shift {
             None => Some(self.now.boot - last.boot),
-            Some(shift) if !shift.guessed && last.synced && self.now.synced => {
+            Some(shift) if shift.away == Away::Known => {
                 Some(self.now.wall_ms.saturating_sub(last.wall_ms))
             }
             Some(_) => None,
@@ -171,7 +176,7 @@ impl Records {
             Kind::Session => {
                 self.sessions.insert(id(name)?, read(value)?);
             }
-            Kind::Ended => self.ended.push_back((read(value)?, id(name)?)),
+            Kind::Ended => self.ended.insert(id(name)?, read(value)?, ()),
             Kind::Hold => {
                 self.holds.insert(id(name)?, read(value)?);
             }
@@ -200,18 +205,17 @@ impl Records {
     }
 
     /// Translates every instant of an earlier boot.
-    fn rebase(&mut self, shift: Shift) {
-        let folded_at = self.checkpoint.as_ref().map(|checkpoint| checkpoint.boot);
+    fn rebase(&mut self, shift: Shift, now: BootMs) {
+        let last_seen = self.checkpoint.as_ref().map_or(now, |checkpoint| checkpoint.boot);
         for session in self.sessions.values_mut() {
-            session.rebase(|at| shift.apply(at), folded_at);
-            session.guessed = shift.guessed;
+            session.rebooted(shift, last_seen, now);
         }
         for hold in self.holds.values_mut() {
-            hold.until = hold.until.map(|until| shift.apply(until));
+            hold.until = hold.until.map(|until| until.shifted(shift.by_ms));
         }
         for run in self.runs.values_mut() {
             if let Phase::Queued { ready_at } = &mut run.phase {
-                *ready_at = shift.apply(*ready_at);
+                *ready_at = ready_at.shifted(shift.by_ms);
             }
         }
     }
@@ -228,34 +232,24 @@ fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
 /// The configuration's outlets, and those that only a stored session or hold still names.
 fn all_outlets(
     settings: &Settings,
-    stored: &BTreeMap<OutletId, OutletSettings>,
+    stored: &BTreeMap<OutletId, Kept>,
     sessions: &BTreeMap<SessionId, Session>,
     now: BootMs,
 ) -> BTreeMap<OutletId, Outlet> {
     let powered = |id: &OutletId| {
         sessions.values().any(|session| session.powered(now) && session.outlets.contains(id))
     };
-    let mut outlets = stored.clone();
+    let mut outlets: BTreeMap<OutletId, OutletSettings> =
+        stored.iter().map(|(id, kept)| (id.clone(), kept.settings.clone())).collect();
     outlets.extend(settings.outlets.iter().map(|(id, outlet)| (id.clone(), outlet.clone())));
     let outlet = |(id, outlet): (OutletId, OutletSettings)| {
-        let before = match outlet.rest {
-            super::settings::Rest::Keep => None,
-            super::settings::Rest::On => Some(true),
-            super::settings::Rest::Off => Some(powered(&id)),
+        let obeyed = stored.get(&id).is_some_and(|kept| kept.obeyed);
+        let on = match outlet.rest {
+            Rest::Keep => None,
+            Rest::On => Some(true),
+            Rest::Off => Some(powered(&id) && !obeyed),
         };
-        (id, Outlet::new(outlet, before, now))
+        (id, Outlet::new(outlet, Before { on, obeyed }, now))
     };
     outlets.into_iter().map(outlet).collect()
-}
-
-/// A task needs both of its records; one without the other was never acknowledged.
-fn tasks(specs: BTreeMap<TaskId, Spec>, mut runs: BTreeMap<TaskId, Run>) -> Tasks {
-    let mut tasks = Tasks::default();
-    for (id, spec) in specs {
-        if let Some(run) = runs.remove(&id) {
-            tasks.insert(spec, run);
-        }
-    }
-    tasks.recovered();
-    tasks
 }

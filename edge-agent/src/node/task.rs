@@ -1,26 +1,63 @@
 //! The queue of tasks: order, attempts, retries, bounds (contract, section 7).
+//!
+//! What a task does is kept encoded: as a tree it could weigh two hundred times its bytes, and the
+//! queue's bound would bound nothing.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use edge_protocol::command::TaskSubmit;
+use edge_protocol::command::{TaskSubmit, Work};
 use edge_protocol::id::{CommandId, TaskId};
 use serde::{Deserialize, Serialize};
 
-use super::record::{self, Kind, Write};
+use super::ended::Ended;
+use super::record::{self, Bytes, Kind, Write};
 use super::time::BootMs;
 
-/// Ended tasks are remembered for so long of the node's running time,
-const REMEMBERED_MS: u64 = 7 * 24 * 3_600_000;
-/// and so many of them.
-const MAX_REMEMBERED: usize = 1_000;
+/// What failed tasks may occupy that can be run again; beyond it the oldest are only remembered.
+const MAX_FAILED_BYTES: u64 = 8 * 1024 * 1024;
+/// What a task occupies beside its work: its ids, its counts and its place in the queue.
+const BESIDE_BYTES: u64 = 512;
 
 /// What a task is; written once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Spec {
-    pub(super) submit: TaskSubmit,
+    pub(super) kind: String,
+    /// The [`Work`], as CBOR.
+    work: Bytes,
+    max_retries: u32,
+    pub(super) timeout_ms: u64,
+    backoff_ms: u64,
+    backoff_max_ms: u64,
+    priority: u8,
     pub(super) cause: CommandId,
     arrival: u64,
+}
+
+impl Spec {
+    fn new(submit: &TaskSubmit, cause: CommandId, arrival: u64) -> Self {
+        let work = serde_cbor::to_vec(&submit.work).expect("work has text keys");
+        Self {
+            kind: submit.work.kind().to_owned(),
+            work: Bytes(work.into()),
+            max_retries: submit.max_retries,
+            timeout_ms: submit.timeout_ms,
+            backoff_ms: submit.backoff_ms,
+            backoff_max_ms: submit.backoff_max_ms,
+            priority: submit.priority,
+            cause,
+            arrival,
+        }
+    }
+
+    /// What to do.
+    pub(super) fn work(&self) -> Result<Work, record::Unreadable> {
+        Ok(serde_cbor::from_slice(&self.work.0)?)
+    }
+
+    fn bytes(&self) -> u64 {
+        BESIDE_BYTES + self.work.0.len() as u64
+    }
 }
 
 /// What became of a task; small, written at each change.
@@ -30,6 +67,8 @@ pub(super) struct Run {
     pub(super) attempts: u32,
     /// The last attempt that may be started.
     last_attempt: u32,
+    /// A power cycle switched its outlet off and did not see it on again.
+    pub(super) dark: bool,
     pub(super) phase: Phase,
 }
 
@@ -41,8 +80,8 @@ pub(super) struct Run {
 pub(super) enum Phase {
     /// It waits for its turn, not before `ready_at`.
     Queued { ready_at: BootMs },
-    /// An attempt runs.
-    Running { since: BootMs, cancelled: bool },
+    /// An attempt runs, and is to end if this command cancelled it.
+    Running { cancelled_by: Option<CommandId> },
     /// It is over, since this much running time.
     Ended { end: TaskEnd, at_running_ms: u64 },
 }
@@ -54,20 +93,16 @@ pub(super) enum TaskEnd {
     Cancelled,
 }
 
-#[derive(Debug, Clone)]
+/// A task that waits or runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Task {
     pub(super) spec: Spec,
     pub(super) run: Run,
-    bytes: u64,
 }
 
 impl Task {
-    pub(super) fn id(&self) -> &TaskId {
-        &self.spec.submit.task
-    }
-
     fn rank(&self) -> (Reverse<u8>, u64) {
-        (Reverse(self.spec.submit.priority), self.spec.arrival)
+        (Reverse(self.spec.priority), self.spec.arrival)
     }
 
     /// Whether another attempt may follow.
@@ -77,170 +112,128 @@ impl Task {
 
     /// The bound of the delay before the next attempt: it doubles with each.
     pub(super) fn backoff_ms(&self) -> u64 {
-        let submit = &self.spec.submit;
-        let first = self.run.last_attempt - 1 - submit.max_retries;
-        let doublings = self.run.attempts.saturating_sub(first + 1).min(63);
-        submit.backoff_ms.saturating_mul(1 << doublings).min(submit.backoff_max_ms)
+        let Spec { max_retries, backoff_ms, backoff_max_ms, .. } = self.spec;
+        let before_first = self.run.last_attempt - 1 - max_retries;
+        let doublings = self.run.attempts.saturating_sub(before_first + 1).min(63);
+        backoff_ms.saturating_mul(1 << doublings).min(backoff_max_ms)
     }
+
+    pub(super) fn cancelled_by(&self) -> Option<&CommandId> {
+        match &self.run.phase {
+            Phase::Running { cancelled_by } => cancelled_by.as_ref(),
+            Phase::Queued { .. } | Phase::Ended { .. } => None,
+        }
+    }
+}
+
+/// A task that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Over {
+    run: Run,
+    /// Of a failed one, so that it can be run again.
+    spec: Option<Spec>,
+}
+
+/// What is known under a task's id.
+#[derive(Debug)]
+pub(super) enum Known {
+    Queued,
+    Running,
+    /// It can be run again; so much would join the queue.
+    Failed {
+        bytes: u64,
+    },
+    /// It failed too long ago for that.
+    FailedLongAgo,
+    Over,
 }
 
 /// Every task that waits, runs or is remembered, by id and in the order of its turn.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    by_id: BTreeMap<TaskId, Task>,
+    open: BTreeMap<TaskId, Task>,
     ready: BTreeSet<(Reverse<u8>, u64, TaskId)>,
     later: BTreeSet<(BootMs, TaskId)>,
     running: BTreeSet<TaskId>,
-    /// Oldest first.
-    ended: VecDeque<(u64, TaskId)>,
     bytes: u64,
+    ended: Ended<TaskId, Over>,
+    failed_bytes: u64,
     next_arrival: u64,
+    /// The names of the scripts that are there.
+    pub(super) scripts: BTreeSet<String>,
 }
 
 impl Tasks {
-    pub(super) fn get(&self, id: &TaskId) -> Option<&Task> {
-        self.by_id.get(id)
+    /// The tasks of a store. One that is not over needs both of its records.
+    pub(super) fn recovered(
+        mut specs: BTreeMap<TaskId, Spec>,
+        runs: BTreeMap<TaskId, Run>,
+    ) -> Self {
+        let mut tasks = Self::default();
+        for (id, run) in runs {
+            let spec = specs.remove(&id);
+            let arrival = spec.as_ref().map_or(0, |spec| spec.arrival + 1);
+            tasks.next_arrival = tasks.next_arrival.max(arrival);
+            match (run.phase.clone(), spec) {
+                (Phase::Ended { at_running_ms, .. }, spec) => {
+                    tasks.failed_bytes += spec.as_ref().map_or(0, Spec::bytes);
+                    tasks.ended.insert(id, at_running_ms, Over { run, spec });
+                }
+                (Phase::Queued { .. } | Phase::Running { .. }, Some(spec)) => {
+                    tasks.enter(id, Task { spec, run });
+                }
+                (Phase::Queued { .. } | Phase::Running { .. }, None) => {}
+            }
+        }
+        tasks
     }
 
+    /// A task that waits or runs.
+    pub(super) fn get(&self, id: &TaskId) -> Option<&Task> {
+        self.open.get(id)
+    }
+
+    pub(super) fn known(&self, id: &TaskId) -> Option<Known> {
+        if self.open.contains_key(id) {
+            let running = self.running.contains(id);
+            return Some(if running { Known::Running } else { Known::Queued });
+        }
+        let Over { run, spec } = self.ended.get(id)?;
+        Some(match (&run.phase, spec) {
+            (Phase::Ended { end: TaskEnd::Failed, .. }, Some(spec)) => {
+                Known::Failed { bytes: spec.bytes() }
+            }
+            (Phase::Ended { end: TaskEnd::Failed, .. }, None) => Known::FailedLongAgo,
+            (Phase::Ended { .. } | Phase::Queued { .. } | Phase::Running { .. }, _) => Known::Over,
+        })
+    }
+
+    /// How many wait.
     pub(super) fn queued(&self) -> usize {
         self.ready.len() + self.later.len()
     }
 
-    pub(super) fn running(&self) -> impl Iterator<Item = &Task> {
-        self.running.iter().filter_map(|id| self.by_id.get(id))
+    /// How many wait or run.
+    pub(super) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// What those occupy.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = &TaskId> {
+        self.running.iter()
     }
 
     pub(super) fn running_count(&self) -> usize {
         self.running.len()
     }
 
-    /// What the waiting and running ones occupy, encoded.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Queues a new task.
-    pub(super) fn submit(
-        &mut self,
-        submit: TaskSubmit,
-        cause: CommandId,
-        ready_at: BootMs,
-    ) -> [Write; 2] {
-        let last_attempt = submit.max_retries.saturating_add(1);
-        let spec = Spec { submit, cause, arrival: self.next_arrival };
-        let run = Run { attempts: 0, last_attempt, phase: Phase::Queued { ready_at } };
-        let id = spec.submit.task.clone();
-        let writes = [
-            record::put(Kind::Task, id.as_str(), &spec),
-            record::put(Kind::Run, id.as_str(), &run),
-        ];
-        self.insert(spec, run);
-        writes
-    }
-
-    /// Takes a stored task.
-    pub(super) fn insert(&mut self, spec: Spec, run: Run) {
-        self.next_arrival = self.next_arrival.max(spec.arrival + 1);
-        let id = spec.submit.task.clone();
-        let bytes = size(&spec.submit);
-        self.by_id.insert(id.clone(), Task { spec, run, bytes });
-        self.enter(&id);
-    }
-
-    /// Ends the recovery: ended ones were inserted in no order.
-    pub(super) fn recovered(&mut self) {
-        self.ended.make_contiguous().sort_unstable();
-    }
-
-    fn enter(&mut self, id: &TaskId) {
-        let task = &self.by_id[id];
-        match task.run.phase {
-            Phase::Queued { ready_at } => {
-                self.later.insert((ready_at, id.clone()));
-                self.bytes += task.bytes;
-            }
-            Phase::Running { .. } => {
-                self.running.insert(id.clone());
-                self.bytes += task.bytes;
-            }
-            Phase::Ended { at_running_ms, .. } => self.ended.push_back((at_running_ms, id.clone())),
-        }
-    }
-
-    fn leave(&mut self, id: &TaskId) {
-        let task = &self.by_id[id];
-        match task.run.phase {
-            Phase::Queued { ready_at } => {
-                let (priority, arrival) = task.rank();
-                self.ready.remove(&(priority, arrival, id.clone()));
-                self.later.remove(&(ready_at, id.clone()));
-                self.bytes -= task.bytes;
-            }
-            Phase::Running { .. } => {
-                self.running.remove(id);
-                self.bytes -= task.bytes;
-            }
-            Phase::Ended { .. } => self.ended.retain(|(_, ended)| ended != id),
-        }
-    }
-
-    /// Changes what became of a task.
-    pub(super) fn change(&mut self, id: &TaskId, change: impl FnOnce(&mut Run)) -> Write {
-        self.leave(id);
-        let task = self.by_id.get_mut(id).expect("callers looked the task up");
-        change(&mut task.run);
-        let write = record::put(Kind::Run, id.as_str(), &task.run);
-        self.enter(id);
-        write
-    }
-
-    /// Starts the next attempt whose turn it is.
-    pub(super) fn start_next(
-        &mut self,
-        now: BootMs,
-        concurrency: usize,
-    ) -> Option<(TaskId, Write)> {
-        while let Some((ready_at, _)) = self.later.first() {
-            if *ready_at > now {
-                break;
-            }
-            let (_, id) = self.later.pop_first().expect("it was just seen");
-            let (priority, arrival) = self.by_id[&id].rank();
-            self.ready.insert((priority, arrival, id));
-        }
-        if self.running.len() >= concurrency {
-            return None;
-        }
-        let (_, _, id) = self.ready.first().cloned()?;
-        let write = self.change(&id, |run| {
-            run.attempts += 1;
-            run.phase = Phase::Running { since: now, cancelled: false };
-        });
-        Some((id, write))
-    }
-
-    /// Gives a failed task its attempts again.
-    pub(super) fn retry(&mut self, id: &TaskId, now: BootMs) -> Write {
-        let max_retries = self.by_id[id].spec.submit.max_retries;
-        self.change(id, |run| {
-            run.last_attempt = run.attempts.saturating_add(max_retries).saturating_add(1);
-            run.phase = Phase::Queued { ready_at: now };
-        })
-    }
-
-    /// Forgets ended tasks that are old or too many.
-    pub(super) fn forget(&mut self, running_ms: u64) -> Vec<Write> {
-        let mut deletes = Vec::new();
-        while let Some((at, id)) = self.ended.front().cloned() {
-            if self.ended.len() <= MAX_REMEMBERED && running_ms.saturating_sub(at) < REMEMBERED_MS {
-                break;
-            }
-            self.ended.pop_front();
-            self.by_id.remove(&id);
-            deletes.push(record::delete(Kind::Task, id.as_str()));
-            deletes.push(record::delete(Kind::Run, id.as_str()));
-        }
-        deletes
+    /// The ids of all tasks that wait or run.
+    pub(super) fn open(&self) -> Vec<TaskId> {
+        self.open.keys().cloned().collect()
     }
 
     /// When the next task becomes ready.
@@ -248,14 +241,138 @@ impl Tasks {
         self.later.first().map(|(ready_at, _)| *ready_at)
     }
 
-    /// The ids of all tasks that wait or run.
-    pub(super) fn open(&self) -> Vec<TaskId> {
-        let open = |task: &&Task| !matches!(task.run.phase, Phase::Ended { .. });
-        self.by_id.values().filter(open).map(|task| task.id().clone()).collect()
+    /// Queues a new task.
+    pub(super) fn submit(&mut self, new: New) -> [Write; 2] {
+        let New { id, mut spec, ready_at } = new;
+        spec.arrival = self.next_arrival;
+        self.next_arrival += 1;
+        let last_attempt = spec.max_retries.saturating_add(1);
+        let phase = Phase::Queued { ready_at };
+        let run = Run { attempts: 0, last_attempt, dark: false, phase };
+        let writes = [
+            record::put(Kind::Task, id.as_str(), &spec),
+            record::put(Kind::Run, id.as_str(), &run),
+        ];
+        self.enter(id, Task { spec, run });
+        writes
+    }
+
+    fn enter(&mut self, id: TaskId, task: Task) {
+        self.bytes += task.spec.bytes();
+        match task.run.phase {
+            Phase::Queued { ready_at } => {
+                self.later.insert((ready_at, id.clone()));
+            }
+            Phase::Running { .. } => {
+                self.running.insert(id.clone());
+            }
+            Phase::Ended { .. } => {}
+        }
+        self.open.insert(id, task);
+    }
+
+    fn leave(&mut self, id: &TaskId) -> Task {
+        let task = self.open.remove(id).expect("callers looked the task up");
+        let (priority, arrival) = task.rank();
+        self.ready.remove(&(priority, arrival, id.clone()));
+        if let Phase::Queued { ready_at } = task.run.phase {
+            self.later.remove(&(ready_at, id.clone()));
+        }
+        self.running.remove(id);
+        self.bytes -= task.spec.bytes();
+        task
+    }
+
+    /// Changes what became of a task that waits or runs, and still does.
+    pub(super) fn change(&mut self, id: &TaskId, change: impl FnOnce(&mut Run)) -> Write {
+        let mut task = self.leave(id);
+        change(&mut task.run);
+        let write = record::put(Kind::Run, id.as_str(), &task.run);
+        self.enter(id.clone(), task);
+        write
+    }
+
+    /// Starts the next attempt whose turn it is.
+    pub(super) fn start_next(&mut self, now: BootMs, most: usize) -> Option<(TaskId, Write)> {
+        while self.later.first().is_some_and(|(ready_at, _)| *ready_at <= now) {
+            let (_, id) = self.later.pop_first().expect("it was just seen");
+            let (priority, arrival) = self.open[&id].rank();
+            self.ready.insert((priority, arrival, id));
+        }
+        if self.running.len() >= most {
+            return None;
+        }
+        let (_, _, id) = self.ready.first().cloned()?;
+        let write = self.change(&id, |run| {
+            run.attempts += 1;
+            run.phase = Phase::Running { cancelled_by: None };
+        });
+        Some((id, write))
+    }
+
+    /// Ends a task for good. Only a failed one's work is kept, and only within a bound.
+    pub(super) fn end(&mut self, id: &TaskId, end: TaskEnd, running_ms: u64) -> Vec<Write> {
+        let Task { spec, mut run } = self.leave(id);
+        run.phase = Phase::Ended { end, at_running_ms: running_ms };
+        let mut writes = vec![record::put(Kind::Run, id.as_str(), &run)];
+        let spec = Some(spec).filter(|_| end == TaskEnd::Failed);
+        match &spec {
+            Some(spec) => self.failed_bytes += spec.bytes(),
+            None => writes.push(record::delete(Kind::Task, id.as_str())),
+        }
+        self.ended.insert(id.clone(), running_ms, Over { run, spec });
+        while self.failed_bytes > MAX_FAILED_BYTES {
+            let Some((oldest, over)) = self.ended.oldest(|over| over.spec.is_some()) else { break };
+            self.failed_bytes -= over.spec.take().map_or(0, |spec| spec.bytes());
+            writes.push(record::delete(Kind::Task, oldest.as_str()));
+        }
+        writes
+    }
+
+    /// Gives a task that is known as failed its attempts again.
+    pub(super) fn retry(&mut self, id: &TaskId, now: BootMs) -> Write {
+        let Over { mut run, spec } = self.ended.remove(id).expect("callers looked the task up");
+        let spec = spec.expect("a task that is known as failed has its work");
+        self.failed_bytes -= spec.bytes();
+        run.last_attempt = run.attempts.saturating_add(spec.max_retries).saturating_add(1);
+        run.phase = Phase::Queued { ready_at: now };
+        let write = record::put(Kind::Run, id.as_str(), &run);
+        self.enter(id.clone(), Task { spec, run });
+        write
+    }
+
+    /// Forgets ended tasks that are old or too many.
+    pub(super) fn forget(&mut self, running_ms: u64) -> Vec<Write> {
+        let mut deletes = Vec::new();
+        for (id, over) in self.ended.forget(running_ms) {
+            deletes.push(record::delete(Kind::Run, id.as_str()));
+            if let Some(spec) = over.spec {
+                self.failed_bytes -= spec.bytes();
+                deletes.push(record::delete(Kind::Task, id.as_str()));
+            }
+        }
+        deletes
     }
 }
 
-/// What a task occupies, encoded.
-pub(super) fn size(submit: &TaskSubmit) -> u64 {
-    serde_cbor::to_vec(submit).map_or(0, |bytes| bytes.len() as u64)
+/// A task on its way into the queue.
+#[derive(Debug)]
+pub(super) struct New {
+    id: TaskId,
+    spec: Spec,
+    ready_at: BootMs,
 }
+
+impl New {
+    pub(super) fn of(submit: &TaskSubmit, cause: CommandId, ready_at: BootMs) -> Self {
+        Self { id: submit.task.clone(), spec: Spec::new(submit, cause, 0), ready_at }
+    }
+
+    /// What it will occupy.
+    pub(super) fn bytes(&self) -> u64 {
+        self.spec.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

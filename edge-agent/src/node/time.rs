@@ -4,19 +4,41 @@ use std::ops::{Add, Sub};
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds on CLOCK_BOOTTIME: it counts through suspend, and no clock step moves it.
+/// Milliseconds on CLOCK_BOOTTIME: it counts through suspend, and no clock step moves it. Negative
+/// for what lies before this boot.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
-pub struct BootMs(pub u64);
+pub struct BootMs(pub i64);
+
+impl BootMs {
+    /// How long the machine had been up by then; 0 where this lies before the boot.
+    #[must_use]
+    pub fn uptime_ms(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+
+    /// So much later, or earlier where `ms` is negative. Saturates.
+    #[must_use]
+    pub fn shifted(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+}
+
+impl From<u64> for BootMs {
+    /// Saturates: no uptime comes near the end of time.
+    fn from(uptime_ms: u64) -> Self {
+        Self(i64::try_from(uptime_ms).unwrap_or(i64::MAX))
+    }
+}
 
 impl Add<u64> for BootMs {
     type Output = Self;
 
     /// Saturates: no deadline lies beyond the end of time.
     fn add(self, ms: u64) -> Self {
-        Self(self.0.saturating_add(ms))
+        Self(self.0.saturating_add_unsigned(ms))
     }
 }
 
@@ -25,7 +47,7 @@ impl Sub for BootMs {
 
     /// How long after `earlier` this is, 0 where it is before.
     fn sub(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 }
 
@@ -57,7 +79,7 @@ impl Now {
         if wall_ms >= self.wall_ms {
             self.boot + (wall_ms - self.wall_ms)
         } else {
-            BootMs(self.boot.0.saturating_sub(self.wall_ms - wall_ms))
+            BootMs(self.boot.0.saturating_sub_unsigned(self.wall_ms - wall_ms))
         }
     }
 }

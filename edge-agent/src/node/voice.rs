@@ -1,32 +1,30 @@
 //! What a node says: events get their number here and nowhere else, and the retained status and
 //! state follow what changed (contract, sections 2, 3 and 5).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod presence;
+
+use std::collections::BTreeSet;
 
 use edge_protocol::codec::encode;
 use edge_protocol::event::{
-    Clock, ClockedSession, Event, Lease, NodeClock, NodeDropped, NodeReport, OutletReport, What,
+    Clock, ClockedSession, Event, NodeClock, NodeDropped, NodeReport, NodeStore, OutletReport, What,
 };
-use edge_protocol::id::{CommandId, SessionId};
-use edge_protocol::presence::{
-    HoldState, Online, OutletState, Queues, State, StationState, Status,
-};
+use edge_protocol::id::{CommandId, OutletId, SessionId};
+use edge_protocol::limits::MAX_MESSAGE_BYTES;
 
-use super::outbox::Wish;
+use super::outbox::{Gone, Refusal, Wish};
 use super::record::{self, Kind};
 use super::time::{BootMs, Now};
 use super::{Act, Node};
 
 /// State goes out at most so often.
 const STATE_MS: u64 = 1_000;
-/// The broker will never take these: malformed, or too large.
-const HOPELESS: [u8; 2] = [0x95, 0x99];
 
 #[derive(Debug, Default)]
 pub(super) struct Voice {
-    drafts: Vec<(Option<CommandId>, What)>,
-    /// The latest of each kind that repeats, while the outbox is rather full.
-    collapsed: BTreeMap<String, (Option<CommandId>, What)>,
+    drafts: Vec<Draft>,
+    /// The latest of each kind that repeats, while the outbox is rather full; in order.
+    collapsed: Vec<Draft>,
     changed_sessions: BTreeSet<SessionId>,
     state_changed: bool,
     state_told_at: Option<BootMs>,
@@ -35,6 +33,14 @@ pub(super) struct Voice {
     online_since_ms: u64,
     /// When the broker took us in with a session of ours: commands may have waited in it.
     resumed_at: Option<BootMs>,
+}
+
+/// What is to be told and has no number yet.
+#[derive(Debug)]
+struct Draft {
+    at: Now,
+    cause: Option<CommandId>,
+    what: What,
 }
 
 impl Voice {
@@ -59,9 +65,9 @@ impl Voice {
         self.state_told_at = None;
     }
 
-    /// Whether a command that comes now may have waited at the broker.
-    pub(super) fn may_have_queued(&self, now: BootMs, within_ms: u64) -> bool {
-        self.resumed_at.is_some_and(|at| now - at <= within_ms)
+    /// Whether a command that came then may have waited at the broker.
+    pub(super) fn may_have_queued(&self, arrived: BootMs, within_ms: u64) -> bool {
+        self.resumed_at.is_some_and(|at| arrived - at <= within_ms)
     }
 
     pub(super) fn wake_at(&self, connected: bool) -> Option<BootMs> {
@@ -74,15 +80,29 @@ impl Voice {
         self.drafts.len()
     }
 
-    pub(super) fn insert(&mut self, mark: usize, cause: Option<CommandId>, what: What) {
-        self.drafts.insert(mark, (cause, what));
+    /// Keeps only the latest of what repeats.
+    fn collapse(&mut self) {
+        for draft in std::mem::take(&mut self.drafts) {
+            match repeats(&draft.what) {
+                None => self.drafts.push(draft),
+                Some(key) => {
+                    self.collapsed.retain(|earlier| repeats(&earlier.what) != Some(key));
+                    self.collapsed.push(draft);
+                }
+            }
+        }
     }
 }
 
 impl Node {
     /// Tells the control plane; the event gets its number when the batch is settled.
     pub(super) fn tell(&mut self, cause: Option<CommandId>, what: What) {
-        self.voice.drafts.push((cause, what));
+        self.tell_at(self.voice.mark(), cause, what);
+    }
+
+    /// The same, before what was told since the `mark`.
+    pub(super) fn tell_at(&mut self, mark: usize, cause: Option<CommandId>, what: What) {
+        self.voice.drafts.insert(mark, Draft { at: self.now, cause, what });
     }
 
     /// Tells of a correction of the wall clock, and the new name of each live session's deadline.
@@ -118,46 +138,60 @@ impl Node {
         self.effects.acts.push(Act::Telemetry);
     }
 
-    /// The broker would not take an event.
-    pub(super) fn refused(&mut self, seq: u64, code: u8) {
-        if !HOPELESS.contains(&code) {
-            self.outbox.hold(code);
-            self.voice.status_changed = true;
-            return;
-        }
-        self.drop_event(seq, format!("the broker refused it with 0x{code:02x}"));
+    /// The broker has an event.
+    pub(super) fn delivered(&mut self, seq: u64) {
+        let held = self.outbox.held();
+        self.outbox.delivered(seq, self.clock.running_ms());
+        self.voice.status_changed |= held != self.outbox.held();
     }
 
-    /// Replaces an event that can't be delivered under its number.
-    fn drop_event(&mut self, seq: u64, reason: String) {
-        let dropped = What::NodeDropped(NodeDropped { from_seq: seq, to_seq: seq, reason });
-        let payload = self.event(seq, None, dropped);
-        let replaced = self.outbox.replace(seq, payload);
-        self.effects.writes.extend(replaced);
+    /// The broker would not take an event.
+    pub(super) fn refused(&mut self, seq: u64, code: u8) {
+        let reason = format!("the broker refused it with 0x{code:02x}");
+        match self.outbox.refused(seq, code, self.now.boot) {
+            Refusal::Replace => self.drop_events(seq, seq, reason),
+            Refusal::Again(cause) => {
+                let dropped = NodeDropped { from_seq: seq, to_seq: seq, reason };
+                self.tell(Some(cause), What::NodeDropped(dropped));
+            }
+            Refusal::Held => self.voice.status_changed = true,
+            Refusal::Nothing => {}
+        }
+    }
+
+    /// Replaces events that can't be delivered, under the first one's number.
+    fn drop_events(&mut self, from_seq: u64, to_seq: u64, reason: String) {
+        let what = What::NodeDropped(NodeDropped { from_seq, to_seq, reason });
+        let payload = self.event(from_seq, Draft { at: self.now, cause: None, what });
+        let write = self.outbox.replace(from_seq, to_seq, payload);
+        self.effects.writes.push(write);
     }
 
     /// Events came from disk.
     pub(super) fn loaded(&mut self, from: u64, through: u64, rows: Vec<(u64, Vec<u8>)>) {
-        let mut wishes = Vec::new();
-        let gone = self.outbox.loaded(from, through, rows, &mut wishes);
-        self.grant(wishes);
-        for (from_seq, to_seq) in gone {
-            if from_seq > self.outbox.acked() {
-                self.drop_event(from_seq, "it could not be read from disk".to_owned());
-            } else {
-                let reason = "no longer kept".to_owned();
-                self.tell(None, What::NodeDropped(NodeDropped { from_seq, to_seq, reason }));
-            }
+        let (lost, gone) = self.outbox.loaded(from, through, rows);
+        for (from_seq, to_seq) in lost {
+            self.drop_events(from_seq, to_seq, "not found on disk".to_owned());
+        }
+        for Gone { from: from_seq, to: to_seq, cause } in gone {
+            let reason = "no longer kept".to_owned();
+            let dropped = NodeDropped { from_seq, to_seq, reason };
+            self.tell(Some(cause), What::NodeDropped(dropped));
         }
     }
 
     /// Numbers what was told, writes what changed, and says what is due.
     pub(super) fn speak(&mut self) {
+        for (from, to) in self.outbox.take_missing() {
+            self.drop_events(from, to, "not found on disk".to_owned());
+        }
         self.number_drafts();
         self.write_sessions();
-        let mut wishes = Vec::new();
-        self.outbox.advance(&mut wishes);
-        self.grant(wishes);
+        let wishes = self.outbox.advance(self.now.boot);
+        self.effects.acts.extend(wishes.into_iter().map(|wish| match wish {
+            Wish::Publish { seq, payload } => Act::Publish { seq, payload },
+            Wish::Load { seqs, max_bytes } => Act::Load { seqs, max_bytes },
+        }));
         if self.voice.told_accepting != self.accepting() {
             self.voice.status_changed = true;
         }
@@ -179,43 +213,52 @@ impl Node {
     }
 
     fn number_drafts(&mut self) {
-        let mut drafts = std::mem::take(&mut self.voice.drafts);
         let (_, bytes) = self.outbox.waiting();
-        let rather_full = bytes >= self.settings.outbox_max_bytes / 4 * 3;
-        if rather_full {
-            drafts.retain(|(cause, what)| match collapse_key(what) {
-                Some(key) => {
-                    self.voice.collapsed.insert(key, (cause.clone(), what.clone()));
-                    false
-                }
-                None => true,
-            });
+        let rather_full = bytes > self.settings.outbox_max_bytes / 4 * 3;
+        // What was held back so far would not survive the end.
+        let drafts = if rather_full && !self.stopping {
+            self.voice.collapse();
+            std::mem::take(&mut self.voice.drafts)
         } else {
-            drafts.extend(std::mem::take(&mut self.voice.collapsed).into_values());
-        }
-        for (cause, what) in drafts {
-            let seq = self.outbox.next_seq();
-            if let Some(session) = what.session()
-                && let Some(session) = self.sessions.get_mut(session)
-            {
-                session.last_seq = seq;
-                self.voice.changed_sessions.insert(session.id.clone());
-            }
-            let kept = !what.kind().starts_with("node.");
-            let payload = self.event(seq, cause, what);
-            let write = self.outbox.push(seq, payload, kept);
-            self.effects.writes.push(write);
-            self.voice.state_changed = true;
+            let mut drafts = std::mem::take(&mut self.voice.collapsed);
+            drafts.append(&mut self.voice.drafts);
+            drafts
+        };
+        for draft in drafts {
+            self.number(draft);
         }
     }
 
-    fn event(&self, seq: u64, cause: Option<CommandId>, what: What) -> Vec<u8> {
+    fn number(&mut self, draft: Draft) {
+        let seq = self.outbox.next_seq();
+        if let Some(session) = draft.what.session()
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.last_seq = seq;
+            self.voice.changed_sessions.insert(session.id.clone());
+        }
+        let (at, kind) = (draft.at, draft.what.kind());
+        let mut payload = self.event(seq, draft);
+        let fits = payload.len() <= MAX_MESSAGE_BYTES;
+        if !fits {
+            let reason = format!("a {kind} of {} bytes is too large to send", payload.len());
+            let what = What::NodeDropped(NodeDropped { from_seq: seq, to_seq: seq, reason });
+            payload = self.event(seq, Draft { at, cause: None, what });
+        }
+        let kept = fits && !kind.starts_with("node.");
+        let write = self.outbox.push(seq, payload, kept);
+        self.effects.writes.push(write);
+        self.voice.state_changed = true;
+    }
+
+    fn event(&self, seq: u64, draft: Draft) -> Vec<u8> {
+        let Draft { at, cause, what } = draft;
         let event = Event {
             store: self.settings.store.clone(),
             seq,
-            at_ms: self.now.wall_ms,
-            clock: self.told_clock(),
-            uptime_ms: self.now.boot.0,
+            at_ms: at.wall_ms,
+            clock: clock(at),
+            uptime_ms: at.boot.uptime_ms(),
             boot_id: self.settings.boot_id.clone(),
             cause,
             what,
@@ -237,95 +280,23 @@ impl Node {
             self.effects.writes.push(checkpoint);
         }
     }
+}
 
-    fn grant(&mut self, wishes: Vec<Wish>) {
-        self.effects.acts.extend(wishes.into_iter().map(|wish| match wish {
-            Wish::Publish { seq, payload } => Act::Publish { seq, payload },
-            Wish::Load { seqs, max_bytes } => Act::Load { seqs, max_bytes },
-        }));
-    }
+fn clock(at: Now) -> Clock {
+    if at.synced { Clock::Synced } else { Clock::Unsynced }
+}
 
-    fn told_clock(&self) -> Clock {
-        if self.now.synced { Clock::Synced } else { Clock::Unsynced }
-    }
-
-    fn status(&self) -> Status {
-        Status::Online(Online {
-            online: true,
-            accepting: self.accepting(),
-            version: self.settings.version.clone(),
-            boot_id: self.settings.boot_id.clone(),
-            since_ms: self.voice.online_since_ms,
-            clock: self.told_clock(),
-            refused: self
-                .outbox
-                .held()
-                .map(|code| format!("the broker refuses events with 0x{code:02x}")),
-        })
-    }
-
-    /// The whole present state.
-    #[must_use]
-    pub fn state(&self) -> State {
-        let (outbox_events, outbox_bytes) = self.outbox.waiting();
-        State {
-            node: self.settings.node.clone(),
-            at_ms: self.now.wall_ms,
-            stations: self
-                .settings
-                .stations
-                .iter()
-                .map(|(id, outlets)| StationState {
-                    station: id.clone(),
-                    outlets: outlets.clone(),
-                    session: self
-                        .sessions
-                        .values()
-                        .find(|session| session.live() && session.station == *id)
-                        .map(|session| session.id.clone()),
-                })
-                .collect(),
-            outlets: self
-                .outlets
-                .iter()
-                .map(|(id, outlet)| self.outlet_state(id, outlet))
-                .collect(),
-            sessions: self.sessions.values().map(|session| session.state(self.now)).collect(),
-            queues: Queues {
-                tasks_queued: self.tasks.queued() as u64,
-                tasks_running: self.tasks.running_count() as u64,
-                outbox_events,
-                outbox_bytes,
-                last_seq: self.outbox.last_seq(),
-            },
-        }
-    }
-
-    fn outlet_state(
-        &self,
-        id: &edge_protocol::id::OutletId,
-        outlet: &super::outlet::Outlet,
-    ) -> OutletState {
-        let (lease, off_at) = outlet.told_lease();
-        OutletState {
-            outlet: id.clone(),
-            on: outlet.on(),
-            lease,
-            off_at_ms: off_at.filter(|_| lease != Lease::None).map(|at| self.now.wall_at(at)),
-            hold: self.holds.get(id).map(|hold| HoldState {
-                on: hold.on,
-                until_ms: hold.until.map(|until| self.now.wall_at(until)),
-            }),
-            fault: outlet.fault(),
+/// Which later event makes this one superfluous: one of the same kind, of the same outlet where
+/// it is of one. What is lost or gone is told each time.
+fn repeats(what: &What) -> Option<(&'static str, Option<&OutletId>)> {
+    match what {
+        What::NodeDropped(_) | What::NodeStore(NodeStore { lost: Some(_), .. }) => None,
+        what => {
+            let (kind, outlet) = (what.kind(), what.outlet());
+            (outlet.is_some() || kind.starts_with("node.")).then_some((kind, outlet))
         }
     }
 }
 
-/// Which earlier event a later one of the same kind makes superfluous.
-fn collapse_key(what: &What) -> Option<String> {
-    let name = what.kind();
-    match what.outlet() {
-        Some(outlet) => Some(format!("{name} {outlet}")),
-        None => name.starts_with("node.").then(|| name.to_owned()),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The contract's sections 3 and 4, sentence by sentence.
+
+mod answers;
+mod codes;
+mod expiry;
+mod waiting;

@@ -1,0 +1,165 @@
+//! What an outlet makes of its driver's answers, and has to tell of them (contract, 5, 6.3, 6.9).
+
+use edge_protocol::event::{By, Fault, Lease, Proof};
+
+use super::{Failure, Known, Order, Outlet, POLL_MS, RETRY_MS, Reading, UnderWay};
+use crate::node::settings::Button;
+use crate::node::time::BootMs;
+
+/// So many reads in a row must fail before an outlet that needs nothing counts as unreachable.
+const READS_BEFORE_FAULT: u32 = 2;
+
+/// What an outlet has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node) enum News {
+    Changed { on: bool, by: By, proof: Proof },
+    Lease { lease: Lease, off_at: Option<BootMs> },
+    Fault(Trouble),
+    Recovered(Trouble),
+}
+
+/// What is wrong with an outlet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node) struct Trouble {
+    pub(in crate::node) fault: Fault,
+    pub(in crate::node) message: String,
+    pub(in crate::node) since: BootMs,
+}
+
+impl Outlet {
+    /// Takes a driver's answer to order `number`; an answer to an overtaken order says nothing.
+    pub(in crate::node) fn answered(
+        &mut self,
+        number: u64,
+        result: Result<Reading, Failure>,
+        now: BootMs,
+    ) -> Vec<News> {
+        let mut news = Vec::new();
+        let Some(answered) = self.under_way.take_if(|under_way| under_way.number == number) else {
+            return news;
+        };
+        match result {
+            Ok(reading) => self.found(answered, reading, now, &mut news),
+            Err(failure) => self.failed(answered, failure, now, &mut news),
+        }
+        news
+    }
+
+    /// Gives up an order that its driver has not answered in time: that is a failure as well.
+    pub(in crate::node) fn overdue(&mut self, now: BootMs) -> Vec<News> {
+        let mut news = Vec::new();
+        if let Some(lost) = self.under_way.take_if(|under_way| now >= under_way.lost_at()) {
+            let message = format!("no answer within {} s", (now - lost.since) / 1_000);
+            let failure = Failure { fault: Fault::Unreachable, message };
+            self.failed(lost, failure, now, &mut news);
+        }
+        news
+    }
+
+    fn found(&mut self, answered: UnderWay, reading: Reading, now: BootMs, news: &mut Vec<News>) {
+        let previous = self.known.map(|known| known.reading);
+        self.known = Some(Known { reading, asked_at: answered.since });
+        self.failed_reads = 0;
+        let before = previous.map(|reading| reading.on).or(self.before);
+        if before.is_some_and(|before| before != reading.on) {
+            let by = self.switched_by(answered, previous, reading);
+            let in_session = self.want.by() == Some(By::Session) && self.want.is_on();
+            self.obeyed = by == By::Button && in_session && self.settings.button == Button::Obey;
+            news.push(News::Changed { on: reading.on, by, proof: self.proof(now) });
+        }
+        self.before = Some(reading.on);
+        self.obeyed &= !reading.on;
+        let asked = match answered.order {
+            Order::On { .. } => Some(true),
+            Order::Off => Some(false),
+            Order::Read | Order::ClearLease => None,
+        };
+        self.recover(reading, news);
+        self.tell_lease(now, false, news);
+        if asked.is_some_and(|asked| asked != reading.on) {
+            let message = "it said yes and did not switch".to_owned();
+            let failure = Failure { fault: Fault::StuckOn, message };
+            return self.failed(answered, failure, now, news);
+        }
+        self.failing = false;
+        self.not_before = if !self.wish_open(now) {
+            now + POLL_MS
+        } else if answered.want == self.want && answered.since >= self.wanted_since {
+            // It was asked for just this, and will not do it sooner for being asked at once.
+            now.max(answered.since + RETRY_MS)
+        } else {
+            now
+        };
+    }
+
+    /// Whether the outlet is not yet where it should be.
+    fn wish_open(&self, now: BootMs) -> bool {
+        matches!(self.next_wish(now), Order::On { .. } | Order::Off | Order::ClearLease)
+    }
+
+    fn recover(&mut self, reading: Reading, news: &mut Vec<News>) {
+        let met = self.want.is_met_by(reading.on);
+        let over = |trouble: &mut Trouble| match trouble.fault {
+            Fault::Unreachable => true,
+            Fault::Refused | Fault::StuckOn | Fault::StuckOff => met,
+        };
+        if let Some(trouble) = self.trouble.take_if(over) {
+            news.push(News::Recovered(trouble));
+        }
+    }
+
+    /// Who must have switched an outlet that is not what it was.
+    fn switched_by(&self, answered: UnderWay, previous: Option<Reading>, reading: Reading) -> By {
+        let ours = match answered.order {
+            Order::On { .. } => reading.on,
+            Order::Off => !reading.on,
+            Order::Read | Order::ClearLease => false,
+        };
+        let ran_out = previous
+            .and_then(|previous| previous.lease_off_at)
+            .is_some_and(|off_at| !reading.on && answered.since + RETRY_MS >= off_at);
+        let restarted = previous
+            .and_then(|previous| Some(previous.uptime_ms? > reading.uptime_ms?))
+            .unwrap_or(false);
+        match self.want.by() {
+            _ if ran_out => By::Lease,
+            Some(by) if ours => by,
+            _ if restarted || previous.is_none() => By::Unknown,
+            _ => By::Button,
+        }
+    }
+
+    fn proof(&self, now: BootMs) -> Proof {
+        let leased = self.want.off_at().is_some() && self.settings.leases;
+        if leased && self.confirmed_leased(self.want.off_at(), now) {
+            Proof::LeaseConfirmed
+        } else {
+            Proof::ReadBack
+        }
+    }
+
+    fn failed(&mut self, order: UnderWay, failure: Failure, now: BootMs, news: &mut Vec<News>) {
+        let switching = match order.order {
+            Order::On { .. } | Order::Off => true,
+            Order::Read | Order::ClearLease => false,
+        };
+        let fault = match failure.fault {
+            Fault::StuckOn | Fault::StuckOff if self.want.is_on() => Fault::StuckOff,
+            Fault::StuckOn | Fault::StuckOff => Fault::StuckOn,
+            fault @ (Fault::Unreachable | Fault::Refused) => fault,
+        };
+        self.failing |= switching;
+        if !switching {
+            self.failed_reads += 1;
+        }
+        let counts = switching || self.failed_reads >= READS_BEFORE_FAULT;
+        let known = self.trouble.as_ref().is_some_and(|trouble| trouble.fault == fault);
+        if counts && !known {
+            let trouble = Trouble { fault, message: failure.message, since: now };
+            self.trouble = Some(trouble.clone());
+            news.push(News::Fault(trouble));
+        }
+        self.tell_lease(now, matches!(order.order, Order::On { .. }), news);
+        self.not_before = now.max(order.since + RETRY_MS);
+    }
+}

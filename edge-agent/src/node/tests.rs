@@ -1,1 +1,0 @@
-//! The contract, sentence by sentence.

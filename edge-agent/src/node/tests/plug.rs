@@ -1,0 +1,183 @@
+//! A plug as a driver finds it, with a lease timer and an uptime of its own, which no restart of
+//! the node resets. Times are the world's.
+
+use crate::node::outlet::{Failure, Order, Reading};
+use crate::node::time::BootMs;
+use edge_protocol::event::Fault;
+
+/// How long a driver waits for an answer.
+const PATIENCE_MS: u64 = 2_000;
+
+/// How a plug behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conduct {
+    Obeys,
+    /// It does not answer; its driver gives up after 2 s.
+    Deaf,
+    /// Not even its driver comes back.
+    Mute,
+    /// It answers, but not yes.
+    Refuses,
+    /// Its relay does not move, and the driver reads that back.
+    Stuck,
+    /// Its relay does not move, and what the driver reads back says so without an error.
+    Shrugs,
+    /// It takes no timer.
+    Forgets,
+}
+
+#[derive(Debug)]
+pub(super) struct Plug {
+    pub(super) on: bool,
+    /// When it cuts the power by itself.
+    pub(super) lease: Option<u64>,
+    pub(super) started: u64,
+    pub(super) leases: bool,
+    pub(super) conduct: Conduct,
+    pub(super) latency_ms: u64,
+    /// Every order that reached the driver, and when.
+    pub(super) orders: Vec<(u64, Order)>,
+    /// Every move of the relay, and when.
+    pub(super) moves: Vec<(u64, bool)>,
+    /// A test did something to it that excuses that its session's power was away.
+    pub(super) disturbed: bool,
+    /// A test did something to it that excuses a lease that is late.
+    pub(super) lease_excused: bool,
+    /// Since when it obeys, and nobody touched it.
+    pub(super) well_since: u64,
+    pub(super) under_way: Option<Job>,
+}
+
+/// An order that a driver carries out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job {
+    number: u64,
+    order: Order,
+    pub(super) done_at: u64,
+    mute: bool,
+}
+
+impl Plug {
+    pub(super) fn new(leases: bool, now: u64) -> Self {
+        Self {
+            on: false,
+            lease: None,
+            started: now - 3_600_000,
+            leases,
+            conduct: Conduct::Obeys,
+            latency_ms: 20,
+            orders: Vec::new(),
+            moves: Vec::new(),
+            disturbed: false,
+            lease_excused: false,
+            well_since: now,
+            under_way: None,
+        }
+    }
+
+    /// Gives an order to its driver: an off overtakes what is under way.
+    pub(super) fn order(&mut self, number: u64, order: Order, now: u64) {
+        let idle = self.under_way.is_none_or(|job| job.mute);
+        assert!(idle || order == Order::Off, "only an off overtakes: {order:?}");
+        self.orders.push((now, order));
+        let done_at = match self.conduct {
+            Conduct::Deaf => now + PATIENCE_MS,
+            Conduct::Mute => u64::MAX,
+            Conduct::Obeys
+            | Conduct::Refuses
+            | Conduct::Stuck
+            | Conduct::Shrugs
+            | Conduct::Forgets => now + self.latency_ms,
+        };
+        self.under_way = Some(Job { number, order, done_at, mute: self.conduct == Conduct::Mute });
+    }
+
+    /// When it next does something by itself.
+    pub(super) fn wake_at(&self) -> Option<u64> {
+        let job = self.under_way.map(|job| job.done_at).filter(|at| *at < u64::MAX);
+        self.lease.into_iter().chain(job).min()
+    }
+
+    /// Lets its timer run out.
+    pub(super) fn tick(&mut self, now: u64) {
+        if self.lease.is_some_and(|at| now >= at) {
+            self.lease = None;
+            self.turn(false, now);
+        }
+    }
+
+    /// The answer of its driver, where one is due. `boot_at` is when the node's boot began.
+    pub(super) fn answer(
+        &mut self,
+        now: u64,
+        boot_at: u64,
+    ) -> Option<(u64, Result<Reading, Failure>)> {
+        let job = self.under_way.take_if(|job| now >= job.done_at)?;
+        Some((job.number, self.carry_out(job.order, now, boot_at)))
+    }
+
+    fn carry_out(&mut self, order: Order, now: u64, boot_at: u64) -> Result<Reading, Failure> {
+        let failure = |fault, message: &str| Err(Failure { fault, message: message.to_owned() });
+        match (self.conduct, order) {
+            (Conduct::Deaf | Conduct::Mute, _) => {
+                return failure(Fault::Unreachable, "no answer");
+            }
+            (Conduct::Refuses, _) => return failure(Fault::Refused, "not now"),
+            (Conduct::Stuck, Order::On { .. }) if !self.on => {
+                return failure(Fault::StuckOff, "it stays off");
+            }
+            (Conduct::Stuck, Order::Off) if self.on => {
+                return failure(Fault::StuckOn, "it stays on");
+            }
+            (Conduct::Shrugs, _) | (_, Order::Read) => {}
+            (_, Order::On { off_by }) => {
+                let armed = self.leases && self.conduct != Conduct::Forgets;
+                self.lease = off_by.filter(|_| armed).map(|off_by| boot_at + off_by.uptime_ms());
+                self.turn(true, now);
+            }
+            (_, Order::Off) => self.turn(false, now),
+            (_, Order::ClearLease) => self.lease = None,
+        }
+        Ok(Reading {
+            on: self.on,
+            lease_off_at: self.lease.map(|at| BootMs::from(at - boot_at)),
+            uptime_ms: self.leases.then(|| now - self.started),
+        })
+    }
+
+    fn turn(&mut self, on: bool, now: u64) {
+        if self.on != on {
+            self.on = on;
+            self.moves.push((now, on));
+        }
+    }
+
+    /// Somebody presses its button.
+    pub(super) fn press(&mut self, now: u64) {
+        self.disturbed = true;
+        self.well_since = now;
+        self.turn(!self.on, now);
+    }
+
+    /// Its mains comes and goes: relay off, timer lost.
+    pub(super) fn restart(&mut self, now: u64) {
+        self.disturbed = true;
+        self.well_since = now;
+        self.lease = None;
+        self.started = now;
+        self.turn(false, now);
+    }
+
+    /// When orders of a kind came.
+    pub(super) fn ordered(&self, kind: fn(&Order) -> bool) -> Vec<u64> {
+        self.orders.iter().filter(|(_, order)| kind(order)).map(|(at, _)| *at).collect()
+    }
+}
+
+pub(super) fn is_on(order: &Order) -> bool {
+    matches!(order, Order::On { .. })
+}
+
+pub(super) fn is_off(order: &Order) -> bool {
+    matches!(order, Order::Off)
+}
