@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 pub use edgectl::lab::wall::now_ms;
 
 /// Waits until the wall clock shows `at_ms`: a deadline that nobody alive could tell of.
