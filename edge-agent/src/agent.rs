@@ -165,7 +165,9 @@ impl Agent {
         }
         let pulse = self.pulse.map(|pulse| now.boot + millis(pulse));
         let telemetry = Some(self.telemetry_at).filter(|_| self.offline_because.is_none());
-        self.alarm.set([self.node.wake_at(), pulse, telemetry].into_iter().flatten().min());
+        // What was due has just been decided: whoever names the past again waits for the next tick.
+        let next = [self.node.wake_at(), pulse, telemetry].into_iter().flatten().min();
+        self.alarm.set(next.map(|at| at.max(now.boot + 1)));
     }
 
     fn perform(&mut self, mut effects: Effects) {

@@ -141,10 +141,10 @@ mod tests {
     }
 
     async fn answer(bench: &mut Bench) -> (u64, Result<Reading, Failure>) {
-        match bench.inbox.recv().await.unwrap() {
-            Input::Outlet { number, result, .. } => (number, result),
-            other => panic!("a driver only answers orders, not {other:?}"),
-        }
+        let Input::Outlet { number, result, .. } = bench.inbox.recv().await.unwrap() else {
+            panic!("a driver only answers orders");
+        };
+        (number, result)
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,13 +9,16 @@
 )]
 
 pub mod ask;
+pub mod desk;
 pub mod identity;
 pub mod ledger;
 pub mod plug;
 pub mod program;
 pub mod row;
+pub mod script;
 pub mod service;
 pub mod time;
+pub mod transcript;
 
 use std::time::Duration;
 
@@ -135,12 +138,12 @@ impl Story {
     /// # Errors
     /// It does not come.
     pub async fn answer(&mut self, command: &CommandId) -> Result<std::result::Result<(), String>> {
-        let of = |event: &Event| match &event.what {
-            What::CommandAccepted(accepted) if accepted.command == *command => Some(Ok(())),
-            What::CommandRejected(rejected) if rejected.command.as_ref() == Some(command) => {
-                Some(Err(code_name(event)))
+        let of = |event: &Event| {
+            if let What::CommandAccepted(accepted) = &event.what {
+                return (accepted.command == *command).then_some(Ok(()));
             }
-            _ => None,
+            let What::CommandRejected(rejected) = &event.what else { return None };
+            (rejected.command.as_ref() == Some(command)).then(|| Err(code_name(event)))
         };
         self.event("the answer to a command", of).await
     }

@@ -81,10 +81,7 @@ mod tests {
     }
 
     fn tokens(acts: Vec<Stamped>) -> Vec<u64> {
-        let token = |(_, act)| match act {
-            Act::Acknowledge(token) => Some(token),
-            _ => None,
-        };
+        let token = |(_, act)| if let Act::Acknowledge(token) = act { Some(token) } else { None };
         acts.into_iter().filter_map(token).collect()
     }
 

@@ -50,6 +50,9 @@ impl Alarm {
     ///
     /// Dropping the future loses no ring.
     pub async fn rings(&self) {
+        // A timer that is due again and again never waits, and whoever listens first to it would
+        // keep everybody else from running.
+        tokio::task::consume_budget().await;
         loop {
             let mut ready = self.timer.readable().await.expect("the runtime outlives its alarms");
             let mut expirations = [0; 8];
@@ -134,6 +137,26 @@ mod tests {
             () = alarm.rings() => panic!("rang though it was set to nothing"),
             () = later.rings() => {}
         }
+    }
+
+    #[tokio::test]
+    async fn an_alarm_that_is_always_due_leaves_the_others_their_turn() {
+        // An outlet that did not obey kept a time in the past as the next one: the loop rang,
+        // settled and rang again, and no driver ever got to run.
+        let alarm = Alarm::new().unwrap();
+        let other = tokio::spawn(async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        });
+        // A timeout would not get its turn either: so the rings are counted.
+        let mut rings = 0;
+        while !other.is_finished() && rings < 10_000 {
+            alarm.set(Some(BootMs(1)));
+            alarm.rings().await;
+            rings += 1;
+        }
+        assert!(other.is_finished());
     }
 
     #[tokio::test]
