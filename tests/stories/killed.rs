@@ -9,6 +9,7 @@ use edge_protocol::event::{NodeStarted, SessionEnded, StartReason, What};
 use edgectl::lab::plug::{By, Fault, Profile};
 use tests::ask::{pause, resume, start_on, start_with_grace};
 use tests::ledger::Ledger;
+use tests::plug::{goes_off, goes_on};
 use tests::row::Row;
 use tests::{Story, start, time, within};
 
@@ -111,7 +112,7 @@ async fn a_kill_between_the_on_and_its_confirmation_is_taken_up_where_it_was() -
     story.plug.set_fault(Fault::Stall(Duration::from_millis(500)));
     let command = story.send(start("s-1", 1_500)).await?;
     assert_eq!(story.answer(&command).await?, Ok(()));
-    within("the plug goes on", async { Ok(story.plug.until(|plug| plug.is_on(1)).await) }).await?;
+    goes_on(&story.plug).await?;
     agent.kill()?;
     story.plug.clear_fault();
     let _agent = story.agent().await?;
@@ -131,8 +132,7 @@ async fn a_kill_within_a_pause_keeps_the_rest_and_the_power_off() -> Result<()> 
     story.told("session.started").await?;
     story.send(pause("s-1")).await?;
     story.told("session.paused").await?;
-    within("the plug goes off", async { Ok(story.plug.until(|plug| !plug.is_on(1)).await) })
-        .await?;
+    goes_off(&story.plug).await?;
     agent.kill()?;
     let _agent = story.agent().await?;
     let rest = |state: &edge_protocol::presence::State| {
@@ -219,7 +219,7 @@ async fn the_plugs_cut_by_themselves_while_the_node_stays_dead() -> Result<()> {
     }
     agent.kill()?;
     for ((number, plug), ends_at_ms) in row.plugs().zip(&ends) {
-        within("the plug cuts", async { Ok(plug.until(|plug| !plug.is_on(1)).await) }).await?;
+        goes_off(plug).await?;
         let last = *plug.history().last().unwrap();
         assert_eq!((last.on, last.by), (false, By::Timer), "plug-{number}");
         let after_ms = last.at_ms.checked_sub(*ends_at_ms);
