@@ -1,13 +1,15 @@
 //! A node on trial: what goes in by hand, what comes out taken apart. Its disk is a map, its
 //! outlets obey at once, its link and scripts are the test's.
 
+mod batch;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use edge_protocol::codec::{self, Encoding};
-use edge_protocol::event::{Code, Event, What};
 use edge_protocol::id::OutletId;
 use serde_json::{Map, Value, json};
 
+pub(super) use self::batch::Batch;
 use super::record::{Kind, Write};
 use super::recover::Found;
 use super::settings::{Button, OutletSettings, Rest, Settings, TaskLimits};
@@ -32,15 +34,6 @@ pub(super) struct Trial {
     /// What the world answered and the node was not told yet.
     pub(super) inbox: Vec<Input>,
     commands: u64,
-}
-
-/// What one call led to.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) writes: Vec<Write>,
-    pub(super) acts: Vec<Act>,
-    /// Those that it wrote.
-    pub(super) events: Vec<Event>,
 }
 
 pub(super) fn settings() -> Settings {
@@ -324,74 +317,4 @@ pub(super) fn failed(error: &str) -> ScriptOutcome {
 
 pub(super) fn succeeded() -> ScriptOutcome {
     ScriptOutcome::Succeeded(Some(Map::new()))
-}
-
-impl Batch {
-    fn append(&mut self, mut next: Self) {
-        self.writes.append(&mut next.writes);
-        self.acts.append(&mut next.acts);
-        self.events.append(&mut next.events);
-    }
-
-    /// The kinds of its events, in order.
-    pub(super) fn kinds(&self) -> Vec<&'static str> {
-        self.events.iter().map(|event| event.what.kind()).collect()
-    }
-
-    /// The body of its one event of a kind.
-    pub(super) fn body(&self, kind: &str) -> Value {
-        let found: Vec<&Event> =
-            self.events.iter().filter(|event| event.what.kind() == kind).collect();
-        assert_eq!(found.len(), 1, "{kind} in {:?}", self.kinds());
-        serde_json::to_value(&found[0].what).unwrap()["body"].clone()
-    }
-
-    /// The cause of its one event of a kind.
-    pub(super) fn cause(&self, kind: &str) -> String {
-        let event = self.events.iter().find(|event| event.what.kind() == kind).unwrap();
-        event.cause.as_ref().unwrap().to_string()
-    }
-
-    /// The code of its first rejection.
-    pub(super) fn code(&self) -> Option<Code> {
-        self.rejection().map(|(code, _)| code)
-    }
-
-    pub(super) fn rejection(&self) -> Option<(Code, String)> {
-        self.events.iter().find_map(|event| match &event.what {
-            What::CommandRejected(rejected) => Some((rejected.code, rejected.message.clone())),
-            _ => None,
-        })
-    }
-
-    pub(super) fn acknowledged(&self) -> Vec<u64> {
-        let token = |act: &Act| if let Act::Acknowledge(token) = act { Some(*token) } else { None };
-        self.acts.iter().filter_map(token).collect()
-    }
-
-    pub(super) fn published(&self) -> Vec<u64> {
-        let seq = |act: &Act| if let Act::Publish { seq, .. } = act { Some(*seq) } else { None };
-        self.acts.iter().filter_map(seq).collect()
-    }
-
-    /// The attempts of scripts that it starts.
-    pub(super) fn runs(&self) -> Vec<(String, u32)> {
-        let run = |act: &Act| match act {
-            Act::Run { task, attempt, .. } => Some((task.to_string(), *attempt)),
-            _ => None,
-        };
-        self.acts.iter().filter_map(run).collect()
-    }
-
-    pub(super) fn kills(&self, task: &str) -> bool {
-        self.acts.contains(&Act::Kill { task: task.parse().unwrap() })
-    }
-
-    pub(super) fn status(&self) -> Option<Value> {
-        let status = |act: &Act| match act {
-            Act::Status(status) => Some(serde_cbor::from_slice(status).unwrap()),
-            _ => None,
-        };
-        self.acts.iter().rev().find_map(status)
-    }
 }

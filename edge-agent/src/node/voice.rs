@@ -289,13 +289,11 @@ fn clock(at: Now) -> Clock {
 /// Which later event makes this one superfluous: one of the same kind, of the same outlet where
 /// it is of one. What is lost or gone is told each time.
 fn repeats(what: &What) -> Option<(&'static str, Option<&OutletId>)> {
-    match what {
-        What::NodeDropped(_) | What::NodeStore(NodeStore { lost: Some(_), .. }) => None,
-        what => {
-            let (kind, outlet) = (what.kind(), what.outlet());
-            (outlet.is_some() || kind.starts_with("node.")).then_some((kind, outlet))
-        }
+    if let What::NodeDropped(_) | What::NodeStore(NodeStore { lost: Some(_), .. }) = what {
+        return None;
     }
+    let (kind, outlet) = (what.kind(), what.outlet());
+    (outlet.is_some() || kind.starts_with("node.")).then_some((kind, outlet))
 }
 
 #[cfg(test)]

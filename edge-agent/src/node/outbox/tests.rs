@@ -1,5 +1,6 @@
 //! The outbox against a disk in memory.
 
+mod chance;
 mod out;
 mod resend;
 mod restart;

@@ -18,6 +18,7 @@ fn filled(percent: u64) -> Trial {
     trial
 }
 
+/// Every outlet fails once, and answers nothing from then on.
 fn fails(trial: &mut Trial, fault: Fault, message: &str) {
     trial.deaf = true;
     trial.pass(2_100);
@@ -26,13 +27,12 @@ fn fails(trial: &mut Trial, fault: Fault, message: &str) {
         let result = Err(Failure { fault, message: message.to_owned() });
         trial.step(Input::Outlet { outlet, number, result });
     }
-    trial.deaf = false;
 }
 
 fn publishes(batch: &Batch) -> Vec<Value> {
-    let event = |act: &Act| match act {
-        Act::Publish { payload, .. } => Some(codec::decode::<Value>(payload).unwrap()),
-        _ => None,
+    let event = |act: &Act| {
+        let Act::Publish { payload, .. } = act else { return None };
+        Some(codec::decode::<Value>(payload).unwrap())
     };
     batch.acts.iter().filter_map(event).collect()
 }
@@ -169,12 +169,12 @@ fn above_75_percent_what_repeats_collapses_and_below_it_the_latest_is_told_in_or
         trial.settle();
         fails(&mut trial, fault, message);
         assert_eq!(trial.settle().kinds(), [""; 0]);
+        trial.deaf = false;
         trial.pass(2_100);
     }
     fails(&mut trial, Fault::Unreachable, "last");
     fails(&mut trial, Fault::Unreachable, "last");
     let happened = trial.now.wall_ms;
-    trial.deaf = true;
     assert_eq!(trial.settle().kinds(), [""; 0]);
     trial.pass(500);
     let mut told = Vec::new();

@@ -1,6 +1,6 @@
 //! Power cycles (section 7.6).
 
-use edge_protocol::event::{By, What};
+use edge_protocol::event::By;
 use serde_json::{Value, json};
 
 use crate::node::trial::{Batch, Trial};
@@ -165,14 +165,7 @@ fn two_cycles_of_one_outlet_go_one_after_the_other() {
         changes.push(trial.submit(task, "outlet.cycle", payload.clone(), json!({})));
     }
     changes.push(trial.pass(20_000));
-    let flips: Vec<bool> = changes
-        .iter()
-        .flat_map(|batch| &batch.events)
-        .filter_map(|event| match &event.what {
-            What::OutletChanged(changed) => Some(changed.on),
-            _ => None,
-        })
-        .collect();
+    let flips: Vec<bool> = changes.iter().flat_map(Batch::switched).map(|(on, _)| on).collect();
     assert_eq!(flips, [false, true, false, true]);
     let succeeded =
         changes.iter().flat_map(Batch::kinds).filter(|kind| *kind == "task.succeeded").count();
@@ -187,11 +180,7 @@ fn a_cycle_under_an_off_hold_fails_and_under_an_on_hold_returns_to_it() {
     trial.submit("a", "outlet.cycle", payload.clone(), json!({}));
     let batch = trial.pass(2_000);
     assert!(batch.kinds().contains(&"task.succeeded"));
-    let by = batch.events.iter().find_map(|event| match &event.what {
-        What::OutletChanged(changed) => Some((changed.on, changed.by)),
-        _ => None,
-    });
-    assert_eq!(by, Some((true, By::Hold)));
+    assert_eq!(batch.switched(), [(true, By::Hold)]);
     trial.accept("outlet.set", json!({"outlet": "plug-2", "on": false}));
     let batch = trial.submit("b", "outlet.cycle", payload, json!({}));
     assert!(batch.kinds().contains(&"task.failed"));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::node::ScriptOutcome;
+use crate::node::record::Kind;
 use crate::node::trial::Trial;
 
 fn script() -> Value {
@@ -78,4 +79,20 @@ fn a_script_that_ends_after_the_stop_says_nothing() {
     trial.step(crate::node::Input::Stop);
     trial.settle();
     assert_eq!(trial.script("t", 1, ScriptOutcome::Stopped).kinds(), [""; 0]);
+}
+
+#[test]
+fn a_task_whose_work_can_not_be_read_fails_for_good_and_says_so() {
+    let mut trial = Trial::new();
+    trial.scripts(&["there.sh"]);
+    let later = json!({"not_before_ms": trial.now.wall_ms + 1_000});
+    trial.submit("t", "script", script(), later);
+    let row = trial.disk.get_mut(&Kind::Task.key("t")).unwrap();
+    let at = row.windows(7).position(|bytes| bytes == b"payload").unwrap();
+    row[at] = b'P';
+    trial.restart();
+    let batch = trial.pass(1_000);
+    assert_eq!(batch.kinds(), ["task.started", "task.failed"]);
+    let error = batch.body("task.failed")["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("can't be read"), "{error}");
 }

@@ -36,9 +36,9 @@ fn an_attempt_is_counted_in_the_batch_before_it_starts() {
 fn a_script_gets_its_name_arguments_and_time() {
     let mut trial = trial();
     let batch = trial.submit("t", "script", script(), json!({"timeout_ms": 777}));
-    let found = batch.acts.iter().find_map(|act| match act {
-        Act::Run { script, timeout_ms, .. } => Some((script.clone(), *timeout_ms)),
-        _ => None,
+    let found = batch.acts.iter().find_map(|act| {
+        let Act::Run { script, timeout_ms, .. } = act else { return None };
+        Some((script.clone(), *timeout_ms))
     });
     let (script, timeout_ms) = found.unwrap();
     assert_eq!((script.name.as_str(), &script.args["n"], timeout_ms), ("there.sh", &json!(1), 777));
