@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use edge_protocol::codec::{self, Encoding};
+use edge_protocol::id::OutletId;
 use serde_json::{Value, json};
 
 use super::plug::{Conduct, Plug};
@@ -22,7 +23,7 @@ const BEGINNING: u64 = 1_000_000_000;
 /// How long the machine has been up by then.
 const UPTIME_MS: u64 = 100_000;
 /// More settles at one instant than this are a node that spins.
-const MAX_SETTLES: u32 = 12;
+const MAX_SETTLES: u32 = 40;
 
 pub(super) struct World {
     pub(super) settings: Settings,
@@ -48,6 +49,8 @@ pub(super) struct World {
     settles: (u64, u32),
     /// When each outlet's power has to be gone, as of the last settle.
     due: BTreeMap<String, Due>,
+    /// When the agent last started, or the machine woke up.
+    woken: u64,
 }
 
 /// When an outlet's power has to be gone, and since when the node could know.
@@ -55,6 +58,16 @@ pub(super) struct World {
 struct Due {
     off: u64,
     known: u64,
+    /// It is an off time, for which a lease was armed.
+    promised: bool,
+}
+
+/// Until when an outlet may be on.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    At(u64),
+    /// Nothing wants it on.
+    Now,
 }
 
 pub(super) fn outlet(leases: bool, rest: Rest) -> OutletSettings {
@@ -136,6 +149,7 @@ impl World {
             checkpoints: 0,
             settles: (0, 0),
             due: BTreeMap::new(),
+            woken: 0,
         };
         world.wake();
         world.run_for(10_000);
@@ -198,6 +212,12 @@ impl World {
         self.wall_ahead = self.wall_ahead.checked_add_signed(ms).unwrap();
     }
 
+    /// Sets the wall clock right, and has it trusted.
+    pub(super) fn right_wall(&mut self) {
+        self.wall_ahead = EPOCH_MS - BEGINNING;
+        self.synced = true;
+    }
+
     // The agent.
 
     /// Starts the agent from what is on disk.
@@ -221,6 +241,7 @@ impl World {
             node.step(self.now(), Input::Up { session_present: true });
         }
         self.node = Some(node);
+        self.woken = self.time;
         self.settle();
     }
 
@@ -380,12 +401,22 @@ impl World {
     /// Lets time pass until an event of `kind` comes, so long at most.
     pub(super) fn run_for_kind(&mut self, ms: u64, kind: &str) -> Value {
         let end = self.time + ms;
-        let before = self.told(kind).len();
-        while self.told(kind).len() == before {
+        let count = |world: &Self| world.events.iter().filter(|it| it["type"] == kind).count();
+        let before = count(self);
+        while count(self) == before {
             assert!(self.time < end, "no {kind} came: {:#?}", self.events[self.taken..].to_vec());
             self.run_to(self.next().unwrap_or(end).clamp(self.time, end));
         }
         self.last(kind)
+    }
+
+    /// The machine sleeps: time passes, and nobody looks.
+    pub(super) fn sleep(&mut self, ms: u64) {
+        let node = self.node.take();
+        self.run_for(ms);
+        self.node = node;
+        self.woken = self.time;
+        self.turn();
     }
 
     /// Lets time pass up to an instant.
@@ -519,12 +550,22 @@ impl World {
     fn check(&mut self) {
         if let Some(node) = &self.node {
             let before = std::mem::take(&mut self.due);
-            for session in node.sessions.values() {
-                for (id, off) in Self::due(session, self.boot_at) {
-                    let same = before.get(&id).filter(|due| due.off.abs_diff(off) <= 2_000);
-                    let due = Due { off, known: same.map_or(self.time, |due| due.known) };
-                    self.due.insert(id, due);
-                }
+            for id in node.outlets.keys() {
+                let Some(limit) = self.limit(node, id) else { continue };
+                let same = |due: &&Due| match limit {
+                    Limit::At(off) => due.promised && due.off.abs_diff(off) <= 2_000,
+                    Limit::Now => due.off <= self.time,
+                };
+                let before = before.get(id.as_str()).filter(same);
+                let known = before.map_or(self.time, |due| due.known);
+                let due = match limit {
+                    Limit::At(off) => Due { off, known, promised: true },
+                    Limit::Now => {
+                        let off = before.map_or(self.time, |due| due.off);
+                        Due { off, known, promised: false }
+                    }
+                };
+                self.due.insert(id.to_string(), due);
             }
         }
         for (id, plug) in &self.plugs {
@@ -533,21 +574,32 @@ impl World {
         }
     }
 
-    fn due(session: &Session, boot_at: u64) -> Vec<(String, u64)> {
-        let off = session.off_at().map(|off| boot_at.checked_add_signed(off.0).unwrap());
-        session.outlets.iter().filter_map(|id| Some((id.to_string(), off?))).collect()
+    /// Until when power may flow, as far as the node knows.
+    fn limit(&self, node: &Node, id: &OutletId) -> Option<Limit> {
+        let at = |at: BootMs| Limit::At(self.boot_at.saturating_add_signed(at.0));
+        let session = node.sessions.values().find(|session| session.owns(id));
+        match (session.map(Session::off_at), node.holds.get(id).filter(|hold| hold.on)) {
+            (Some(Some(off)), _) => Some(at(off)),
+            (_, Some(hold)) => hold.until.map(at),
+            (Some(None) | None, None) => {
+                let rests_off = node.outlets[id].settings.rest == Rest::Off;
+                (rests_off || session.is_some()).then_some(Limit::Now)
+            }
+        }
     }
 
     fn check_late(&self, id: &str, plug: &Plug) {
-        let Some(Due { off, known }) = self.due.get(id).filter(|_| plug.on) else { return };
+        let Some(Due { off, known, promised }) = self.due.get(id).filter(|_| plug.on) else {
+            return;
+        };
         let late = self.time.saturating_sub(*off);
         assert!(
-            late <= 15_000 || !plug.leases || plug.lease_excused,
+            late <= 15_000 || !promised || !plug.leases || plug.lease_excused,
             "{id} is on {late} ms after its off time, and its lease ({:?}) did not cut it",
             plug.lease
         );
         let well = plug.conduct == Conduct::Obeys && self.node.is_some();
-        let since = *off.max(known).max(&(plug.well_since + 2_000));
+        let since = *off.max(known).max(&(plug.well_since + 2_000)).max(&self.woken);
         let reachable = self.time.saturating_sub(since);
         assert!(!well || reachable <= 1_000, "{id} is on {late} ms after its off time");
     }
