@@ -6,7 +6,7 @@
 pub mod sequence;
 mod start;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ struct Agent {
     sequence: Sequence,
     connection: u64,
     offline_because: Option<String>,
+    /// Whether the node knows the scripts that are there, as far as this batch is concerned.
+    scripts_known: bool,
     tokens: BTreeMap<u64, link::Token>,
     next_token: u64,
     disk: DiskHealth,
@@ -151,6 +153,7 @@ impl Agent {
     /// Lets the node decide, acts, and sets the alarm.
     fn settle(&mut self) {
         let now = self.clock.now();
+        self.scripts_known = false;
         let effects = self.node.settle(now);
         self.perform(effects);
         if self.offline_because.is_none() && now.boot >= self.telemetry_at {
@@ -196,9 +199,7 @@ impl Agent {
             Act::Status(payload) => self.link.order(link::Order::Status(payload)),
             Act::State(payload) => self.link.order(link::Order::State(payload)),
             Act::Telemetry => self.telemetry(),
-            Act::Begin { task, attempt } => {
-                let _ = self.inbox.send(Input::Begun { task, attempt });
-            }
+            Act::Begin { task, attempt } => self.step(Input::Begun { task, attempt }),
             Act::Run { task, attempt, script, timeout_ms } => {
                 let run = ScriptRun {
                     task: task.to_string(),
@@ -299,7 +300,10 @@ impl Agent {
                 let number = self.next_token;
                 self.next_token += 1;
                 self.tokens.insert(number, token);
-                self.step(Input::Scripts(self.scripts()));
+                if !std::mem::replace(&mut self.scripts_known, true) {
+                    let scripts = script::names(&self.config.tasks.scripts_dir);
+                    self.step(Input::Scripts(scripts));
+                }
                 self.step(Input::Command { token: number, payload, retained });
             }
             Some(link::News::Delivered { seq }) => self.step(Input::Delivered { seq }),
@@ -310,14 +314,6 @@ impl Agent {
             None => return Some(Ended::Lost("link")),
         }
         None
-    }
-
-    /// The names of the scripts that are there.
-    fn scripts(&self) -> BTreeSet<String> {
-        let folder = &self.config.tasks.scripts_dir;
-        let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| script::exists(folder, name)).collect()
     }
 
     fn asked(&mut self, question: Option<Question>) -> Option<Ended> {

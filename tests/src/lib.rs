@@ -3,10 +3,16 @@
 //! A story file says only what somebody outside the node would see. Everything that waits has
 //! one generous limit, here.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a story waits for one kind of event and passes over all others"
+)]
+
 pub mod ask;
 pub mod desk;
 pub mod identity;
 pub mod ledger;
+pub mod plug;
 pub mod program;
 pub mod row;
 pub mod script;

@@ -8,6 +8,7 @@ use edge_protocol::presence::{OfflineReason, Status};
 use edgectl::lab::agent::Agent;
 use nix::sys::signal::Signal;
 use tests::ask::{resend, start_with_warning};
+use tests::plug::goes_off;
 use tests::program::status_says;
 use tests::{Story, time, within};
 
@@ -25,10 +26,6 @@ fn ends_at_ms(event: &Event) -> Option<u64> {
         What::SessionStarted(times) => times.ends_at_ms,
         _ => None,
     }
-}
-
-async fn plug_is_off(story: &Story) -> Result<()> {
-    within("the plug goes off", async { Ok(story.plug.until(|plug| !plug.is_on(1)).await) }).await
 }
 
 /// The node told of the warning and the end in order, each when it happened, and on time.
@@ -55,7 +52,7 @@ async fn hears_of_the_end(story: &mut Story, ends_at_ms: u64) -> Result<()> {
 async fn a_session_runs_warns_and_ends_while_the_broker_is_stopped() -> Result<()> {
     let (mut story, _agent, ends_at_ms) = session_of_two_seconds().await?;
     story.site.broker.stop().await?;
-    plug_is_off(&story).await?;
+    goes_off(&story.plug).await?;
     status_says(&story.site, "not connected").await?;
     story.site.broker.start_again().await?;
     hears_of_the_end(&mut story, ends_at_ms).await?;
@@ -74,7 +71,7 @@ async fn a_broker_that_forgot_the_node_is_told_of_and_resend_fills_the_gap() -> 
     let told = story.site.state(|state| state.queues.outbox_events == 0);
     let from_seq = within("an empty outbox", async { Ok(told.await?) }).await?.queues.last_seq;
     story.site.broker.kill().await?;
-    plug_is_off(&story).await?;
+    goes_off(&story.plug).await?;
     // The control plane's session is forgotten, too: it has to be back before the node is, so
     // that there is anybody to hear it.
     agent.signal(Signal::SIGSTOP)?;
@@ -108,7 +105,7 @@ async fn hears_of_the_end_again(story: &mut Story) -> Result<()> {
 async fn a_frozen_broker_delays_nothing_but_the_news() -> Result<()> {
     let (mut story, _agent, ends_at_ms) = session_of_two_seconds().await?;
     story.site.broker.freeze()?;
-    plug_is_off(&story).await?;
+    goes_off(&story.plug).await?;
     let off = story.plug.history().last().map(|switch| switch.at_ms);
     assert!(off.is_some_and(|at_ms| (ends_at_ms..=ends_at_ms + 1_000).contains(&at_ms)));
     story.site.broker.thaw()?;
@@ -156,7 +153,7 @@ async fn an_agent_that_hangs_is_given_up_by_the_broker_and_ends_its_session_once
     time::passes(ends_at_ms + 500).await;
     assert!(story.plug.is_on(1));
     agent.signal(Signal::SIGCONT)?;
-    plug_is_off(&story).await?;
+    goes_off(&story.plug).await?;
     let late_ms = story.event("session.ended", |event| match &event.what {
         What::SessionEnded(ended) => Some(ended.late_ms),
         _ => None,

@@ -8,8 +8,9 @@ use edge_protocol::codec::Encoding;
 use edge_protocol::event::What;
 use edgectl::ca::Authority;
 use tests::identity::{connects, expired, foreign, identify, rename_broker};
+use tests::plug::goes_off;
 use tests::program::{check, status_says};
-use tests::{Story, start, within};
+use tests::{Story, start};
 
 /// With reconnects between 50 ms and 1 s, a story of some seconds has no more.
 const MOST_CONNECTS: usize = 30;
@@ -31,8 +32,7 @@ async fn apart(
     let agent = story.site.agent().await?;
     let said = status_says(&story.site, says).await?;
     assert!(said.contains("\nsession  s-1 on pc-1: active"), "{said}");
-    within("the plug goes off", async { Ok(story.plug.until(|plug| !plug.is_on(1)).await) })
-        .await?;
+    goes_off(&story.plug).await?;
     status_says(&story.site, says).await?;
     let connects = connects(&story.site) - connects_before;
     assert!((1..=MOST_CONNECTS).contains(&connects), "{connects} connects");

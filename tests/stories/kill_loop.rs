@@ -12,7 +12,7 @@ use tests::row::Row;
 
 /// How often the agent dies.
 const KILLS: usize = 20;
-const STATIONS: usize = 2;
+const STATIONS: usize = 4;
 const KINDS_OF_ENDS: [&str; 2] = ["session.ended", "task.succeeded"];
 
 /// Leaves a line behind for each attempt.
@@ -37,7 +37,7 @@ async fn chaos(mut chance: fastrand::Rng) -> Result<()> {
         let mut commands = vec![];
         for station in 1..=STATIONS {
             let (station, session) = (format!("pc-{station}"), format!("s-{round}-{station}"));
-            commands.push((start_on(&station, &session, chance.u64(100..400)), session));
+            commands.push((start_on(&station, &session, chance.u64(50..300)), session));
         }
         let (rest, note) = (format!("wait-{round}"), format!("note-{round}"));
         commands.push((wait(&rest, chance.u64(1..100)), rest.clone()));
@@ -52,7 +52,7 @@ async fn chaos(mut chance: fastrand::Rng) -> Result<()> {
             }
             asked.insert(command.id, subject);
         }
-        for _ in 0..chance.usize(..12) {
+        for _ in 0..chance.usize(..20) {
             ledger.next(&mut row.story.site).await?;
         }
         agent.kill()?;
@@ -67,6 +67,9 @@ async fn chaos(mut chance: fastrand::Rng) -> Result<()> {
     };
     ledger.until(&mut row.story.site, "everything accepted is done", settled).await?;
     ledger.judge()?;
+    let sessions = asked.values().filter(|subject| ledger.count("session.ended", subject) == 1);
+    let sessions = sessions.filter(|subject| subject.starts_with("s-")).count();
+    assert!(sessions >= KILLS / 4, "{sessions} sessions are no load");
     for (command, subject) in &asked {
         let accepted = usize::from(ledger.answer(command) == Some(true));
         let once: &[&str] = if subject.starts_with("s-") {

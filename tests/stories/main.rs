@@ -1,8 +1,14 @@
 //! Stories of a site, each told from outside: one file a chapter.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a story waits for one kind of event and passes over all others"
+)]
+
 mod blackout;
 mod booking;
 mod broker_away;
+mod command_line;
 mod commands;
 mod holds;
 mod identities;
@@ -10,11 +16,13 @@ mod kill_loop;
 mod killed;
 mod leases;
 mod plug_faults;
+mod plug_hands;
 mod queue;
 mod refusals;
 mod repeats;
 mod scripts;
 mod session;
 mod stations;
+mod supervised;
 mod topics;
 mod unsynced;

@@ -8,8 +8,9 @@ use anyhow::Result;
 use edge_protocol::event::{Code, Event, Fault as Told, Lease, Reason, What};
 use edgectl::lab::plug::{FakePlug, Fault};
 use tests::ask::{abandon, end, extend, start_on};
+use tests::plug::{goes_off, until};
 use tests::row::Row;
-use tests::{time, within};
+use tests::time;
 
 /// The slowest that an off may be tried again.
 const SLOWEST_RETRY_MS: u64 = 2_000;
@@ -28,10 +29,6 @@ fn session(number: usize) -> String {
 /// The number of the plug, station or session that an event is about.
 fn number(id: &str) -> usize {
     id.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("ids end with a number")
-}
-
-async fn goes_off(plug: &FakePlug) -> Result<()> {
-    within("the plug goes off", async { Ok(plug.until(|plug| !plug.is_on(1)).await) }).await
 }
 
 #[tokio::test]
@@ -150,7 +147,7 @@ async fn an_outlet_that_does_not_go_off_is_a_fault_at_once_and_pursued_without_e
     let silent = row.plug(3);
     let asked = silent.requests().len();
     let more = |plug: &FakePlug| plug.requests().len() >= asked + 3;
-    within("three tries more", async { Ok(silent.until(more).await) }).await?;
+    until(silent, "three tries more", more).await?;
     for (number, plug) in row.plugs().skip(2) {
         let times: Vec<u64> = plug.requests().iter().map(|asked| asked.at_ms).collect();
         let off = |at_ms: &&u64| **at_ms >= ended_at_ms[&number];

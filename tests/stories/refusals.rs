@@ -205,6 +205,14 @@ async fn what_comes_too_late_is_expired_and_powers_nothing() -> Result<()> {
             over["expires_at_ms"] = json!(now_ms() - 1);
             assert_eq!(desk.refused_command(&over).await?.0, "expired");
         }
+        // An old one may say that it is still in time.
+        let body = json!({ "session": "s-2", "station": "pc-1", "duration_ms": 60_000,
+            "starts_at_ms": now_ms() + 3_600_000 });
+        let mut patient = desk.command("session.start", body);
+        patient["issued_at_ms"] = json!(now_ms() - 3_600_000);
+        patient["expires_at_ms"] = json!(now_ms() + 60_000);
+        desk.publish(&patient).await?;
+        assert_eq!(desk.answer(&id(&patient)).await?["type"], "command.accepted");
         // What powers nothing acts however old it is, unless it says otherwise.
         let mut report = desk.command("node.report", json!({}));
         report["issued_at_ms"] = json!(now_ms() - 24 * 3_600_000);

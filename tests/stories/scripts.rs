@@ -134,7 +134,8 @@ async fn a_running_script_is_cancelled_with_all_that_it_started() -> Result<()> 
         assert!(script::runs(&pid));
         desk.ask("task.cancel", json!({ "task": "t-1" })).await?;
         let cancelled = desk.told("task.cancelled").await?;
-        assert_eq!((fields(&cancelled), number(&cancelled, "attempt")?), (BARE.to_vec(), 1));
+        assert_eq!(fields(&cancelled), ["attempt", "duration_ms", "kind", "task"]);
+        assert_eq!(number(&cancelled, "attempt")?, 1);
         script::gone(&pid).await?;
         assert_eq!(desk.refused("task.retry", json!({ "task": "t-1" })).await?.0, "conflict");
         desk.caught_up().await?;
@@ -144,7 +145,6 @@ async fn a_running_script_is_cancelled_with_all_that_it_started() -> Result<()> 
 }
 
 #[tokio::test]
-#[ignore = "the node names the command that queued the script as the cause"]
 async fn a_cancelled_script_names_the_command_that_cancelled_it() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 1).await?;
     script::put(&desk.site, "long", "sleep 300")?;

@@ -149,6 +149,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         sequence: Sequence::default(),
         connection: 0,
         offline_because: Some("not connected yet".to_owned()),
+        scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,
         disk: DiskHealth::default(),

@@ -170,8 +170,8 @@ mod tests {
     fn once_synced_the_clock_is_synced_until_the_reboot() {
         let mut sync = Sync::new(ClockSource::Auto);
         assert!(!sync.at(BootMs(0), || false));
-        assert!(sync.at(BootMs(LOOK_EVERY_MS), || true));
-        assert!(sync.at(BootMs(LOOK_EVERY_MS * 2), || false));
+        assert!(sync.at(BootMs::from(LOOK_EVERY_MS), || true));
+        assert!(sync.at(BootMs::from(LOOK_EVERY_MS * 2), || false));
     }
 
     #[test]

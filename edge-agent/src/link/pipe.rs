@@ -145,9 +145,10 @@ pub(super) fn describe(error: &ConnectionError) -> String {
     }
     // The broker's alert comes with the first packet that is read, as an error of reading it,
     // and that one hides what it wraps.
-    let mistrust = match error {
-        ConnectionError::MqttState(StateError::Deserialization(error)) => tls::mistrust(error),
-        error => tls::mistrust(error),
+    let mistrust = if let ConnectionError::MqttState(StateError::Deserialization(error)) = error {
+        tls::mistrust(error)
+    } else {
+        tls::mistrust(error)
     };
     if let Some(reason) = mistrust {
         return reason;

@@ -105,15 +105,16 @@ pub fn tls(ca_pem: &[u8], cert_pem: &[u8], key_pem: &[u8]) -> Result<ClientConfi
 
 /// Who does not trust whom, for a person, where that is why `error` happened.
 pub(super) fn mistrust(error: &(dyn Error + 'static)) -> Option<String> {
-    match tls_error(error)? {
-        rustls::Error::AlertReceived(alert) if is_of_certificates(*alert) => {
-            Some(format!("the broker does not accept this node's certificate: {alert:?}"))
-        }
-        rustls::Error::InvalidCertificate(reason) => {
-            Some(format!("this node does not accept the broker's certificate: {reason}"))
-        }
-        _ => None,
+    let error = tls_error(error)?;
+    if let rustls::Error::InvalidCertificate(reason) = error {
+        return Some(format!("this node does not accept the broker's certificate: {reason}"));
     }
+    if let rustls::Error::AlertReceived(alert) = error
+        && is_of_certificates(*alert)
+    {
+        return Some(format!("the broker does not accept this node's certificate: {alert:?}"));
+    }
+    None
 }
 
 /// What TLS said, as deep as it stands: an I/O error hides what it wraps from `source`.

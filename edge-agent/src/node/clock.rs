@@ -140,7 +140,10 @@ impl Clock {
         };
         let boot = if same_boot { checkpoint.boot } else { BootMs(0) };
         clock.floor = Some(Anchor { boot, wall_ms: checkpoint.wall_ms });
-        clock.last = clock.lifted(clock.last);
+        if shift.is_none_or(|shift| shift.away != Away::Known) {
+            // What the wall clock did meanwhile is a step as any other: deadlines need new names.
+            clock.last = Now { boot, wall_ms: checkpoint.wall_ms, synced: clock.last.synced };
+        }
         (clock, shift)
     }
 

@@ -74,13 +74,13 @@ impl Node {
         for session in records.sessions.values_mut() {
             session.recovered(read.boot);
         }
+        let outlets = records.all_outlets(&settings, read.boot);
         let (marks, events) = if found.new_store {
             (Marks::default(), Vec::new())
         } else {
             (records.marks, found.events.clone())
         };
         let outbox = Outbox::recovered(marks, &events, clock.running_ms());
-        let outlets = all_outlets(&settings, &records.outlets, &records.sessions, read.boot);
         let mut node = Self {
             jitter: fastrand::Rng::with_seed(settings.seed),
             now: read,
@@ -204,6 +204,31 @@ impl Records {
         self.aside.push(Write::Delete { key: key.to_vec() });
     }
 
+    /// The configuration's outlets, and those that only a stored session or hold still names.
+    fn all_outlets(&self, settings: &Settings, now: BootMs) -> BTreeMap<OutletId, Outlet> {
+        let kept = self.outlets.iter().map(|(id, kept)| (id, &kept.settings));
+        let mut outlets: BTreeMap<&OutletId, &OutletSettings> = kept.collect();
+        outlets.extend(&settings.outlets);
+        let outlet = |(id, settings): (&OutletId, &OutletSettings)| {
+            let before = self.before(id, settings.rest, now);
+            (id.clone(), Outlet::new(settings.clone(), before, now))
+        };
+        outlets.into_iter().map(outlet).collect()
+    }
+
+    /// What an outlet was when the last agent saw it, as far as that is known.
+    fn before(&self, id: &OutletId, rest: Rest, now: BootMs) -> Before {
+        let obeyed = self.outlets.get(id).is_some_and(|kept| kept.obeyed);
+        let in_session = |session: &Session| session.powered(now) && session.outlets.contains(id);
+        let on = match (self.holds.get(id), rest) {
+            (Some(hold), _) => Some(hold.on),
+            (None, Rest::Keep) => None,
+            (None, Rest::On) => Some(true),
+            (None, Rest::Off) => Some(self.sessions.values().any(in_session) && !obeyed),
+        };
+        Before { on, obeyed }
+    }
+
     /// Translates every instant of an earlier boot.
     fn rebase(&mut self, shift: Shift, now: BootMs) {
         let last_seen = self.checkpoint.as_ref().map_or(now, |checkpoint| checkpoint.boot);
@@ -227,29 +252,4 @@ fn id<T: std::str::FromStr>(name: &[u8]) -> Option<T> {
 
 fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
     record::read(value).ok()
-}
-
-/// The configuration's outlets, and those that only a stored session or hold still names.
-fn all_outlets(
-    settings: &Settings,
-    stored: &BTreeMap<OutletId, Kept>,
-    sessions: &BTreeMap<SessionId, Session>,
-    now: BootMs,
-) -> BTreeMap<OutletId, Outlet> {
-    let powered = |id: &OutletId| {
-        sessions.values().any(|session| session.powered(now) && session.outlets.contains(id))
-    };
-    let mut outlets: BTreeMap<OutletId, OutletSettings> =
-        stored.iter().map(|(id, kept)| (id.clone(), kept.settings.clone())).collect();
-    outlets.extend(settings.outlets.iter().map(|(id, outlet)| (id.clone(), outlet.clone())));
-    let outlet = |(id, outlet): (OutletId, OutletSettings)| {
-        let obeyed = stored.get(&id).is_some_and(|kept| kept.obeyed);
-        let on = match outlet.rest {
-            Rest::Keep => None,
-            Rest::On => Some(true),
-            Rest::Off => Some(powered(&id) && !obeyed),
-        };
-        (id, Outlet::new(outlet, Before { on, obeyed }, now))
-    };
-    outlets.into_iter().map(outlet).collect()
 }

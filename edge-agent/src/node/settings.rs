@@ -85,7 +85,7 @@ pub enum Button {
 pub struct TaskLimits {
     /// Attempts that run at once.
     pub concurrency: usize,
-    /// Tasks that wait or run.
+    /// Tasks that wait for their turn.
     pub max_queued: usize,
     /// Their size, encoded.
     pub max_bytes: u64,

@@ -213,12 +213,7 @@ impl Tasks {
         self.ready.len() + self.later.len()
     }
 
-    /// How many wait or run.
-    pub(super) fn open_count(&self) -> usize {
-        self.open.len()
-    }
-
-    /// What those occupy.
+    /// What those that wait or run occupy.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -3,6 +3,7 @@
 //! The script is an executable of the operator's, trusted as the agent is: never a path, never a
 //! shell, never a file of ours. Whatever it does, an attempt takes bounded time and memory.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -71,10 +72,12 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Whether `scripts_dir` has an executable file of that name. A name with a slash is never one.
+/// The scripts that are there: the names of the executable files in `scripts_dir`.
 #[must_use]
-pub fn exists(scripts_dir: &Path, name: &str) -> bool {
-    find(scripts_dir, name).is_some()
+pub fn names(scripts_dir: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(scripts_dir).into_iter().flatten().flatten();
+    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
+    entries.filter_map(name).filter(|name| find(scripts_dir, name).is_some()).collect()
 }
 
 /// Runs the script to its end, to its timeout, or until `stop` is sent or its sender dropped.

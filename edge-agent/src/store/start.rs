@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -23,6 +24,11 @@ const DEATHS_ALLOWED: u64 = 3;
 
 /// A card may fail to answer and then answer.
 const TRIES: u32 = 3;
+
+/// How long another holder of the lock is waited for, 1 s in all: an agent that was killed as it
+/// started a script leaves a child that holds it, until that child is the script.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     let system = |doing: &'static str| {
@@ -120,13 +126,16 @@ fn lock(dir: &Path) -> Result<Flock<File>, OpenError> {
     let system = |source| OpenError::System { doing: "locking", dir: dir.to_owned(), source };
     let path = dir.join("lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    Flock::lock(file.map_err(system)?, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
-        if errno == Errno::EWOULDBLOCK {
-            OpenError::InUse(dir.to_owned())
-        } else {
-            system(errno.into())
+    let mut file = file.map_err(system)?;
+    for _ in 0..LOCK_TRIES {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((held, Errno::EWOULDBLOCK)) => file = held,
+            Err((_, errno)) => return Err(system(errno.into())),
         }
-    })
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Err(OpenError::InUse(dir.to_owned()))
 }
 
 struct Found {

@@ -76,8 +76,8 @@ impl Node {
 
     fn room_in_queue(&self, bytes: u64) -> Done {
         let limits = self.settings.tasks;
-        if self.tasks.open_count() >= limits.max_queued {
-            let message = format!("{} tasks wait or run, the most there may be", limits.max_queued);
+        if self.tasks.queued() >= limits.max_queued {
+            let message = format!("{} tasks are queued, the most there may be", limits.max_queued);
             return reject(Code::Busy, message);
         }
         if self.tasks.bytes() + bytes > limits.max_bytes {

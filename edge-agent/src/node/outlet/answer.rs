@@ -82,19 +82,19 @@ impl Outlet {
             return self.failed(answered, failure, now, news);
         }
         self.failing = false;
-        self.not_before = if !self.wish_open(now) {
-            now + POLL_MS
-        } else if answered.want == self.want && answered.since >= self.wanted_since {
-            // It was asked for just this, and will not do it sooner for being asked at once.
-            now.max(answered.since + RETRY_MS)
-        } else {
-            now
+        let next = self.next_wish(now);
+        let asked_for_this = std::mem::discriminant(&next)
+            == std::mem::discriminant(&answered.order)
+            && answered.want == self.want
+            && answered.since >= self.wanted_since;
+        self.not_before = match next {
+            Order::Read => now + POLL_MS,
+            // It will not do it sooner for being asked again at once.
+            Order::On { .. } | Order::Off | Order::ClearLease if asked_for_this => {
+                now.max(answered.since + RETRY_MS)
+            }
+            Order::On { .. } | Order::Off | Order::ClearLease => now,
         };
-    }
-
-    /// Whether the outlet is not yet where it should be.
-    fn wish_open(&self, now: BootMs) -> bool {
-        matches!(self.next_wish(now), Order::On { .. } | Order::Off | Order::ClearLease)
     }
 
     fn recover(&mut self, reading: Reading, news: &mut Vec<News>) {

@@ -74,7 +74,8 @@ impl Session {
         let given_up = |id: &OutletId| {
             outlets.get(id).is_none_or(|outlet| outlet.confirmed_off() || Outlet::failing(outlet))
         };
-        if !all_off && !(ending.abandon && self.outlets.iter().all(given_up)) {
+        let abandoned = ending.abandon && self.outlets.iter().all(given_up);
+        if !(all_off || abandoned) {
             return false;
         }
         let ended = SessionEnded {

@@ -60,7 +60,7 @@ impl Session {
             {
                 let run = run.clone();
                 let times = SessionTimes {
-                    started_at_ms: run.since.map(|since| now.wall_at(since)),
+                    started_at_ms: run.began_at_ms(),
                     ends_at_ms: Some(run.ends_at_ms),
                     ..self.times()
                 };

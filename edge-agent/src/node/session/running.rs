@@ -50,6 +50,11 @@ impl Running {
         run
     }
 
+    /// When it was powered last, in the same reading of the clocks that named its deadline.
+    pub(super) fn began_at_ms(&self) -> Option<u64> {
+        self.since.map(|since| self.ends_at_ms.saturating_sub(self.deadline - since))
+    }
+
     /// The clock of a session that ends now without having been powered last.
     pub(super) fn over(powered_ms: u64, now: Now) -> Self {
         Self {

@@ -111,7 +111,7 @@ fn the_id_of_a_session_cant_be_used_again_while_it_is_remembered() {
     world.restart(1_000);
     assert_eq!(start(&mut world, "s1", "pc-1").unwrap_err(), "conflict");
     let unknown = json!({"session": "s1"});
-    world.run_for(7 * DAY);
+    world.sleep(7 * DAY);
     assert_eq!(world.send("session.pause", unknown).unwrap_err(), "unknown_session");
     start(&mut world, "s1", "pc-1").unwrap();
 }

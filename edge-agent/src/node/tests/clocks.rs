@@ -157,3 +157,15 @@ fn a_clock_that_becomes_synced_tells_its_step() {
     world.run_for(HOUR);
     assert_eq!(world.plug("plug-1").moves.last().unwrap().0, off + 20);
 }
+
+#[test]
+fn an_unsynced_clock_that_is_set_back_is_not_believed() {
+    let mut world = unsynced();
+    world.start("s1", "pc-1", HOUR);
+    let before = world.last("session.started")["at_ms"].as_u64().unwrap();
+    world.step_wall(-STEP);
+    world.accept("node.report", json!({}));
+    assert!(world.last("node.report")["at_ms"].as_u64().unwrap() >= before);
+    world.restart(1_000);
+    assert!(world.last("node.started")["at_ms"].as_u64().unwrap() >= before);
+}

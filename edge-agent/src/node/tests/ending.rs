@@ -168,6 +168,17 @@ fn an_off_time_that_has_passed_never_powers_again() {
 }
 
 #[test]
+fn a_node_that_was_asleep_at_the_off_time_switches_off_as_soon_as_it_wakes() {
+    let mut world = World::new();
+    world.start("s1", "bay", 10 * MINUTE);
+    world.sleep(20 * MINUTE);
+    let at = world.time;
+    world.run_until("session.ended");
+    assert_eq!(world.plug("plug-4").ordered(is_off).pop(), Some(at));
+    assert_eq!(world.plug("relay-1").moves.last().unwrap().0, at + 60);
+}
+
+#[test]
 fn grace_is_the_time_between_the_deadline_and_the_off_time() {
     let mut world = World::new();
     let body = json!({

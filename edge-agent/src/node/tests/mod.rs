@@ -2,6 +2,7 @@
 //! [`world::World`].
 
 mod booking;
+mod chance;
 mod clocks;
 mod ending;
 mod faults;

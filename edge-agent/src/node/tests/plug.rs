@@ -27,6 +27,7 @@ pub(super) enum Conduct {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Plug {
     pub(super) on: bool,
     /// When it cuts the power by itself.

@@ -116,6 +116,23 @@ fn a_second_agent_on_the_same_directory_is_refused() {
     opened(dir.path()).journal.close();
 }
 
+/// An agent that was killed while it started a script was started again at once, and refused:
+/// the script's process still held the lock, for the moment before it became the script.
+#[test]
+fn a_lock_that_is_let_go_within_a_moment_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let held = std::fs::File::create(&path).unwrap();
+    let held = nix::fcntl::Flock::lock(held, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| open(dir.path(), options()));
+        // The opener looks again every 20 ms; that it looked once already is all this is for.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(held);
+        opening.join().unwrap().unwrap().journal.close();
+    });
+}
+
 #[test]
 fn long_values_and_many_long_keys_never_leave_sleds_file() {
     let dir = tempfile::tempdir().unwrap();

@@ -17,7 +17,8 @@ fn script(task: &str, bytes: usize) -> Value {
 
 #[test]
 fn past_the_number_of_tasks_a_submit_is_busy() {
-    let mut trial = Trial::with(|settings| settings.tasks.max_queued = 3);
+    let mut trial = Trial::with(|settings| settings.tasks.max_queued = 1);
+    // Two of them run, and only the third waits.
     for task in ["a", "b", "c"] {
         trial.accept("task.submit", wait(task));
     }

@@ -103,9 +103,13 @@ fn a_command_is_answered_as_before_after_a_restart_and_has_no_second_effect() {
 
 #[test]
 fn busy_is_not_remembered() {
-    let mut trial = Trial::with(|settings| settings.tasks.max_queued = 1);
-    let later = json!({"task": "a", "kind": "wait", "payload": {"wait_ms": 900_000}});
-    trial.send("task.submit", later);
+    let mut trial = Trial::with(|settings| {
+        settings.tasks.max_queued = 1;
+        settings.tasks.concurrency = 1;
+    });
+    for task in ["running", "a"] {
+        trial.send("task.submit", wait(task));
+    }
     assert_eq!(trial.send_as("c", "task.submit", wait("b")).code(), Some(Code::Busy));
     trial.send("task.cancel", json!({"task": "a"}));
     let second = trial.send_as("c", "task.submit", wait("b"));
