@@ -134,6 +134,23 @@ fn a_session_started_after_an_unsynced_reboot_is_not_corrected() {
 }
 
 #[test]
+fn a_booked_session_that_started_before_the_sync_has_its_whole_time() {
+    let mut world = World::new();
+    let starts = world.wall() + 30 * MINUTE;
+    world.accept(
+        "session.start",
+        json!({"session": "s1", "station": "pc-1", "starts_at_ms": starts, "duration_ms": HOUR}),
+    );
+    world.blackout(10 * MINUTE, 15 * MINUTE);
+    world.run_for_kind(HOUR, "session.started");
+    let off = world.time + HOUR;
+    world.run_for(MINUTE);
+    world.step_wall(900_000);
+    world.synced = true;
+    assert!(cut(&mut world, "plug-1", off).abs() <= 100);
+}
+
+#[test]
 fn a_guessed_session_that_is_paused_before_the_sync_loses_the_time_away_from_its_rest() {
     let (mut world, off) = active("bay");
     world.blackout(10 * MINUTE, 15 * MINUTE);
