@@ -169,3 +169,17 @@ fn an_unsynced_clock_that_is_set_back_is_not_believed() {
     world.restart(1_000);
     assert!(world.last("node.started")["at_ms"].as_u64().unwrap() >= before);
 }
+
+#[test]
+fn a_wall_clock_that_was_stepped_while_no_agent_ran_gives_deadlines_new_names() {
+    // A session's end was told as if by the clock of days ago, after a start.
+    let mut world = World::new();
+    world.start("s1", "pc-1", HOUR);
+    let off = world.time + HOUR - 20;
+    world.kill();
+    world.step_wall(STEP);
+    world.restart(1_000);
+    let clock = world.last("node.clock");
+    assert_eq!(clock["step_ms"], STEP);
+    assert_eq!(clock["sessions"][0]["ends_at_ms"], world.wall() + off - world.time);
+}
