@@ -434,7 +434,9 @@ impl Model {
         for session in self.sessions.values() {
             let own = session.outlets.contains(outlet);
             let covered = match &session.phase {
-                Phase::Pending { starts, .. } if own && (*starts <= real || !session.judged) => FOR_EVER,
+                Phase::Pending { starts, .. } if own && (*starts <= real || !session.judged) => {
+                    FOR_EVER
+                }
                 Phase::Active { deadline, moving }
                     if own || moving.as_ref().is_some_and(|new| new.contains(outlet)) =>
                 {
