@@ -167,9 +167,11 @@ fn a_guessed_session_that_is_paused_before_the_sync_loses_the_time_away_from_its
 
 #[test]
 fn a_plug_that_stayed_up_tells_how_long_the_node_was_away() {
-    let (mut world, off) = active("pc-1");
-    world.reboot(10 * MINUTE, 15 * MINUTE);
-    assert!(cut(&mut world, "plug-1", off).abs() <= 3_000);
+    for ms in [0, 250, 500, 750] {
+        let (mut world, off) = active("pc-1");
+        world.reboot(10 * MINUTE + ms, 15 * MINUTE);
+        assert!((0..=3_000).contains(&cut(&mut world, "plug-1", off)), "never early");
+    }
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn a_plug_that_restarted_meanwhile_is_no_witness() {
     // One of them lost its mains, the other stayed up.
     world.replug("plug-3");
     world.reboot(10 * MINUTE, 15 * MINUTE);
-    assert!(cut(&mut world, "plug-4", off).abs() <= 3_000);
+    assert!((0..=3_000).contains(&cut(&mut world, "plug-4", off)));
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn a_witness_that_answers_late_still_tells() {
     world.reboot(10 * MINUTE, 15 * MINUTE);
     world.run_for(MINUTE);
     world.conduct("plug-1", Conduct::Obeys);
-    assert!(cut(&mut world, "plug-1", off).abs() <= 3_000);
+    assert!((0..=3_000).contains(&cut(&mut world, "plug-1", off)));
 }
 
 #[test]
