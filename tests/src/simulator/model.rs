@@ -434,7 +434,9 @@ impl Model {
         for session in self.sessions.values() {
             let own = session.outlets.contains(outlet);
             let covered = match &session.phase {
-                Phase::Pending { starts, .. } if own && (*starts <= real || !session.judged) => FOR_EVER,
+                Phase::Pending { starts, .. } if own && (*starts <= real || !session.judged) => {
+                    FOR_EVER
+                }
                 Phase::Active { deadline, moving }
                     if own || moving.as_ref().is_some_and(|new| new.contains(outlet)) =>
                 {
@@ -474,6 +476,12 @@ impl Model {
                 },
             );
         owed.filter(|off| *off > real)
+    }
+
+    /// The node starts again, in another boot: what is starting then has an end, and forgot when it went on.
+    pub(super) fn rebooted(&mut self) {
+        let pending = |session: &&mut Session| matches!(session.phase, Phase::Pending { .. });
+        self.sessions.values_mut().filter(pending).for_each(|session| session.vague = true);
     }
 
     /// The node starts again, and can't know how long it was away: at most since its last word on
