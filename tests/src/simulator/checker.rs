@@ -47,6 +47,8 @@ pub(super) struct Checker {
     pending: VecDeque<Stored>,
     /// The process started and its first decision is to come.
     recovering: bool,
+    /// Something was decided that is no batch yet.
+    unsubmitted: bool,
 }
 
 impl Checker {
@@ -80,6 +82,7 @@ impl Checker {
         state: impl FnOnce() -> State,
     ) -> Result<Vec<String>, (String, Vec<String>)> {
         let mut told = Vec::new();
+        self.unsubmitted |= !effects.writes.is_empty();
         self.take(effects, clocks, settings, control, state, &mut told)
             .map_err(|broken| (broken, std::mem::take(&mut told)))?;
         Ok(told)
@@ -98,6 +101,9 @@ impl Checker {
         let recovering = std::mem::take(&mut self.recovering);
         let alike = before.synced && clocks.synced && before.wall_error == clocks.wall_error;
         let exact = before.boot == clocks.boot || alike;
+        if recovering && before.boot != clocks.boot {
+            self.model.rebooted();
+        }
         if recovering && !exact {
             let honest = before.wall_error == 0 || !before.synced;
             let honest = honest && (clocks.wall_error == 0 || !clocks.synced);
@@ -148,6 +154,7 @@ impl Checker {
 
     /// What was decided last became this batch.
     pub(super) fn submitted(&mut self, batch: u64, last_seq: u64) {
+        self.unsubmitted = false;
         let (checkpoint, model) = (self.checkpoint, self.model.clone());
         self.pending.push_back(Stored { batch, last_seq, checkpoint, model });
     }
@@ -163,6 +170,9 @@ impl Checker {
     /// The process is gone, and these batches are on disk.
     pub(super) fn crashed(&mut self, through: u64) {
         self.stored(through);
+        if std::mem::take(&mut self.unsubmitted) || !self.pending.is_empty() {
+            self.power.forget_leases();
+        }
         self.pending.clear();
         self.ledger.crashed();
         let durable = self.durable.as_mut();

@@ -478,6 +478,12 @@ impl Model {
         owed.filter(|off| *off > real)
     }
 
+    /// The node starts again, in another boot: what is starting then has an end, and forgot when it went on.
+    pub(super) fn rebooted(&mut self) {
+        let pending = |session: &&mut Session| matches!(session.phase, Phase::Pending { .. });
+        self.sessions.values_mut().filter(pending).for_each(|session| session.vague = true);
+    }
+
     /// The node starts again, and can't know how long it was away: at most since its last word on
     /// the clocks. `honest`: no wall clock was wrong.
     pub(super) fn unsure(&mut self, away_ms: u64, honest: bool) {

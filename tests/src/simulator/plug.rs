@@ -35,7 +35,7 @@ pub(super) struct Plug {
     pub(super) manner_since: u64,
     /// When anything but an order last changed it.
     pub(super) meddled_at: u64,
-    /// A thumb switched it off, and it was not on since.
+    /// A thumb switched it off, and nobody who asked found it on since.
     pub(super) thumbed: bool,
 }
 
@@ -60,7 +60,6 @@ impl Plug {
             self.on = on;
             self.moved_at = now;
         }
-        self.thumbed &= !on;
     }
 
     /// The plug is without power for a moment; warm, its relay keeps what it was. No timer survives.
@@ -78,7 +77,7 @@ impl Plug {
     pub(super) fn press(&mut self, now: u64) {
         let on = !self.on;
         self.switch(on, now);
-        self.thumbed = !on;
+        self.thumbed |= !on;
         self.meddled_at = now;
     }
 
@@ -118,6 +117,7 @@ impl Plug {
         if let Some(on) = wanted.filter(|_| moves) {
             self.switch(on, now);
         }
+        self.thumbed &= !self.on;
         // Whoever says on and is off can't be told from one that a thumb switched off.
         self.thumbed |= self.manner == Manner::Lying && wanted == Some(true) && !self.on;
         let on = match self.manner {

@@ -104,6 +104,11 @@ impl Power {
         }
     }
 
+    /// What was decided last is lost: leases may be those of a lost decision.
+    pub(super) fn forget_leases(&mut self) {
+        self.watches.values_mut().for_each(|watch| watch.leased = None);
+    }
+
     /// A plug's own timer is about to cut the power.
     pub(super) fn lease_cuts(&self, outlet: &OutletId, real: u64, model: &Model) -> Held {
         let leased = self.watches.get(outlet).and_then(|watch| watch.leased);
