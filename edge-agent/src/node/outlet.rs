@@ -88,6 +88,8 @@ struct Known {
     reading: Reading,
     /// When the order was given that this answers: it is no younger than that.
     asked_at: BootMs,
+    /// When the answer came: it is no older than that.
+    answered_at: BootMs,
 }
 
 /// What was known of an outlet before this agent's first reading.

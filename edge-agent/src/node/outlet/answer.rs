@@ -26,6 +26,9 @@ pub(in crate::node) struct Trouble {
     pub(in crate::node) since: BootMs,
 }
 
+/// Plugs tell their uptime in whole seconds.
+const UPTIME_GRAIN_MS: u64 = 1_000;
+
 impl Outlet {
     /// Takes a driver's answer to order `number`; an answer to an overtaken order says nothing.
     pub(in crate::node) fn answered(
@@ -57,10 +60,10 @@ impl Outlet {
     }
 
     fn found(&mut self, answered: UnderWay, reading: Reading, now: BootMs, news: &mut Vec<News>) {
-        let previous = self.known.map(|known| known.reading);
-        self.known = Some(Known { reading, asked_at: answered.since });
+        let previous =
+            self.known.replace(Known { reading, asked_at: answered.since, answered_at: now });
         self.failed_reads = 0;
-        let before = previous.map(|reading| reading.on).or(self.before);
+        let before = previous.map(|known| known.reading.on).or(self.before);
         if before.is_some_and(|before| before != reading.on) {
             let by = self.switched_by(answered, previous, reading);
             let in_session = self.want.by() == Some(By::Session) && self.want.is_on();
@@ -109,18 +112,17 @@ impl Outlet {
     }
 
     /// Who must have switched an outlet that is not what it was.
-    fn switched_by(&self, answered: UnderWay, previous: Option<Reading>, reading: Reading) -> By {
+    fn switched_by(&self, answered: UnderWay, previous: Option<Known>, reading: Reading) -> By {
         let ours = match answered.order {
             Order::On { .. } => reading.on,
             Order::Off => !reading.on,
             Order::Read | Order::ClearLease => false,
         };
         let ran_out = previous
-            .and_then(|previous| previous.lease_off_at)
+            .and_then(|previous| previous.reading.lease_off_at)
             .is_some_and(|off_at| !reading.on && answered.since + RETRY_MS >= off_at);
-        let restarted = previous
-            .and_then(|previous| Some(previous.uptime_ms? > reading.uptime_ms?))
-            .unwrap_or(false);
+        let restarted =
+            previous.is_some_and(|previous| previous.restarted_before(reading, answered.since));
         match self.want.by() {
             _ if ran_out => By::Lease,
             Some(by) if ours => by,
@@ -161,5 +163,39 @@ impl Outlet {
         }
         self.tell_lease(now, matches!(order.order, Order::On { .. }), news);
         self.not_before = now.max(order.since + RETRY_MS);
+    }
+}
+
+impl Known {
+    /// Whether the device restarted before `reading`, which was asked for at `asked_at`: it has been
+    /// up for less than it would be had it stayed up since this.
+    fn restarted_before(self, reading: Reading, asked_at: BootMs) -> bool {
+        let (Some(before), Some(uptime_ms)) = (self.reading.uptime_ms, reading.uptime_ms) else {
+            return false;
+        };
+        uptime_ms + UPTIME_GRAIN_MS < before + (asked_at - self.answered_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plug that was pulled twice within seconds was taken for one with a thumb on its button,
+    /// and the customer lost the rest of the session.
+    #[test]
+    fn a_plug_restarted_if_it_is_younger_than_it_would_be_had_it_stayed_up() {
+        let reading = |uptime_ms| Reading { on: true, lease_off_at: None, uptime_ms };
+        let known = Known {
+            reading: reading(Some(1_500)),
+            asked_at: BootMs(10_000),
+            answered_at: BootMs(10_000),
+        };
+        for (uptime_ms, restarted) in [(2_000, true), (2_499, true), (2_500, false), (3_500, false)]
+        {
+            let reading = reading(Some(uptime_ms));
+            assert_eq!(known.restarted_before(reading, BootMs(12_000)), restarted, "{uptime_ms}");
+        }
+        assert!(!known.restarted_before(reading(None), BootMs(12_000)));
     }
 }

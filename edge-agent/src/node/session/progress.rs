@@ -1,13 +1,13 @@
 //! What time and its outlets make of a session (contract, section 6).
 
 use edge_protocol::event::{Code, SessionRemaining, SessionTimes, SessionTransferred, What};
-use edge_protocol::id::CommandId;
+use edge_protocol::id::{CommandId, OutletId};
 
 use super::running::{Planned, Running};
 use super::sequence::{self, Fall};
 use super::{Phase, Resuming, Session};
 use crate::node::outlet::Outlets;
-use crate::node::time::Now;
+use crate::node::time::{BootMs, Now};
 
 /// What became of a session.
 #[derive(Debug, Default)]
@@ -49,15 +49,7 @@ impl Session {
     fn turn_starting(&mut self, outlets: &Outlets, now: Now, progress: &mut Progress) -> bool {
         let Phase::Starting { give_up, end, lit } = &mut self.phase else { return false };
         match lit {
-            Some(run)
-                if now.boot >= run.deadline
-                    || sequence::leased(
-                        &self.outlets,
-                        run.deadline + self.grace_ms,
-                        outlets,
-                        now.boot,
-                    ) =>
-            {
+            Some(run) if ready(run, &self.outlets, self.grace_ms, outlets, now.boot) => {
                 let run = run.clone();
                 let times = SessionTimes {
                     started_at_ms: run.began_at_ms(),
@@ -140,15 +132,7 @@ impl Session {
             return false;
         };
         match &resuming.lit {
-            Some(run)
-                if now.boot >= run.deadline
-                    || sequence::leased(
-                        &self.outlets,
-                        run.deadline + self.grace_ms,
-                        outlets,
-                        now.boot,
-                    ) =>
-            {
+            Some(run) if ready(run, &self.outlets, self.grace_ms, outlets, now.boot) => {
                 let (run, cause) = (run.clone(), resuming.cause.clone());
                 let times = SessionTimes { ends_at_ms: Some(run.ends_at_ms), ..self.times() };
                 progress.told.push((cause, What::SessionResumed(times)));
@@ -212,4 +196,10 @@ impl Session {
             progress.told.push((cause, What::SessionRefused(problem)));
         }
     }
+}
+
+/// Whether a clock that runs can be told: its leases are renewed to the off time, or its deadline
+/// has come meanwhile.
+fn ready(run: &Running, ids: &[OutletId], grace_ms: u64, outlets: &Outlets, now: BootMs) -> bool {
+    now >= run.deadline || sequence::leased(ids, run.deadline + grace_ms, outlets, now)
 }

@@ -156,6 +156,7 @@ impl Chance {
         }
         self.world.run_for(MINUTE);
         assert!(self.world.node().sessions.is_empty());
+        assert!(self.world.node().falls.is_empty());
         for id in PLUGS {
             assert!(!self.world.plug(id).on, "{id} is still on");
             assert_eq!(self.world.plug(id).lease, None, "{id} is still leased");

@@ -235,8 +235,9 @@ fn an_end_can_be_abandoned_later() {
     world.plug("plug-1").lease_excused = true;
     end(&mut world);
     world.run_for(MINUTE);
-    world.accept("session.end", json!({"session": "s1", "abandon": true}));
-    assert_eq!(world.last("session.ended")["reason"], "abandoned");
+    let cause = world.accept("session.end", json!({"session": "s1", "abandon": true}));
+    let ended = world.last("session.ended");
+    assert_eq!((&ended["reason"], &ended["cause"]), (&json!("abandoned"), &json!(cause)));
 }
 
 #[test]

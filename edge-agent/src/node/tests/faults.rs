@@ -156,6 +156,19 @@ fn an_outlet_that_needs_nothing_is_a_fault_once_two_reads_failed() {
 }
 
 #[test]
+fn an_outlet_that_answers_again_has_recovered_though_a_thumb_keeps_it_off() {
+    let mut world = active();
+    world.press("plug-1");
+    world.run_for(5 * SECOND);
+    world.conduct("plug-1", Conduct::Deaf);
+    world.run_until("outlet.fault");
+    world.conduct("plug-1", Conduct::Obeys);
+    world.run_for(5 * SECOND);
+    assert_eq!(world.told("outlet.recovered").len(), 1);
+    assert!(!world.plug("plug-1").on);
+}
+
+#[test]
 fn a_driver_that_never_comes_back_is_a_fault_too() {
     let mut world = active();
     world.conduct("plug-1", Conduct::Mute);

@@ -99,6 +99,20 @@ fn extended_waits_until_the_new_lease_is_confirmed() {
 }
 
 #[test]
+fn no_extension_is_so_small_that_its_lease_may_cut_early() {
+    for by_ms in [1_000, 4_000, 5_000, 5_300, 5_400, 6_000, 15_000] {
+        let mut world = World::new();
+        world.start("s1", "pc-1", HOUR);
+        let off = off_time(&world) + by_ms;
+        world.accept("session.extend", json!({"session": "s1", "by_ms": by_ms}));
+        world.run_for(5 * SECOND);
+        assert_eq!(world.told("session.extended").len(), 1, "{by_ms}");
+        let lease = world.plug("plug-1").lease.unwrap();
+        assert!((off..=off + 15 * SECOND).contains(&lease), "{by_ms}");
+    }
+}
+
+#[test]
 fn an_extension_whose_lease_cant_be_moved_is_told_and_the_lease_is_stale() {
     let mut world = World::new();
     world.start("s1", "pc-1", HOUR);

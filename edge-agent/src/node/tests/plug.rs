@@ -142,7 +142,7 @@ impl Plug {
         Ok(Reading {
             on: self.on,
             lease_off_at: self.lease.map(|at| BootMs::from(at - boot_at)),
-            uptime_ms: self.leases.then(|| now - self.started),
+            uptime_ms: self.leases.then(|| (now - self.started) / 1_000 * 1_000),
         })
     }
 

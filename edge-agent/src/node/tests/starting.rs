@@ -101,6 +101,20 @@ fn a_failed_start_frees_its_station_at_once() {
 }
 
 #[test]
+fn failed_starts_leave_nothing_behind_but_one_off_that_is_pursued() {
+    let mut world = World::new();
+    world.conduct("plug-3", Conduct::Deaf);
+    for number in 0..5 {
+        start(&mut world, &format!("s{number}"), "bay");
+        world.run_until("session.failed");
+    }
+    assert_eq!(world.node().falls.len(), 1);
+    world.conduct("plug-3", Conduct::Obeys);
+    world.run_for(5_000);
+    assert!(world.node().falls.is_empty());
+}
+
+#[test]
 fn an_on_that_comes_late_but_within_thirty_seconds_starts_the_session() {
     let mut world = World::new();
     world.conduct("plug-1", Conduct::Deaf);
