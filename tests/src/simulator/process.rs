@@ -461,6 +461,10 @@ impl World {
             return false;
         };
         process.orders.remove(&outlet);
+        let found_on = result.as_ref().is_ok_and(|reading| reading.on);
+        if let Some(plug) = self.plugs.get_mut(&outlet).filter(|_| found_on) {
+            plug.thumbed = false;
+        }
         self.step(Input::Outlet { outlet, number, result });
         true
     }
