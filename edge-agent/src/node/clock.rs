@@ -195,7 +195,8 @@ impl Clock {
         if let Some(trusted) = trusted {
             self.gap = None;
             let known_ms = signed(trusted.wall_at(now.boot));
-            moved.earlier_ms = Some(signed(now.wall_ms).saturating_sub(known_ms));
+            // No reboot took less than is known: then the clock was wrong that was trusted before it.
+            moved.earlier_ms = Some(signed(now.wall_ms).saturating_sub(known_ms).max(0));
         }
         self.last = now;
         (now, moved)

@@ -210,6 +210,9 @@ impl World {
         if self.process.is_none() || !self.all_stored() {
             open.push("the process is at work".to_owned());
         }
+        if let Some(process) = self.process.as_ref().filter(|_| !open.is_empty()) {
+            open.push(process.at_work());
+        }
         open.join(", ")
     }
 

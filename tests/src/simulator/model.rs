@@ -181,6 +181,7 @@ impl Model {
                 let session = self.session(&times.session)?;
                 let deadline = times.ends_at_ms.map(real_of).unwrap_or(real);
                 if let Phase::Paused { rest_ms, .. } = session.phase
+                    && session.skew_ms == 0
                     && (deadline > real + rest_ms || deadline + 31_000 < real + rest_ms)
                 {
                     let left = deadline.saturating_sub(real);
@@ -220,6 +221,8 @@ impl Model {
                     Phase::Active { deadline, .. } if expired => deadline,
                     _ => real,
                 };
+                // What a reboot of unknown length put off counts as late, not as owed.
+                let off = if expired { off.saturating_sub(session.skew_ms) } else { off };
                 session.phase = Phase::Ending { deadline, off };
             }
             What::SessionEnded(ended) => {

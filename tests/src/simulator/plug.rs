@@ -117,7 +117,6 @@ impl Plug {
         if let Some(on) = wanted.filter(|_| moves) {
             self.switch(on, now);
         }
-        self.thumbed &= !self.on;
         // Whoever says on and is off can't be told from one that a thumb switched off.
         self.thumbed |= self.manner == Manner::Lying && wanted == Some(true) && !self.on;
         let on = match self.manner {

@@ -64,6 +64,19 @@ pub(super) struct Process {
     batches: u64,
 }
 
+impl Process {
+    /// What it is at, for a person.
+    pub(super) fn at_work(&self) -> String {
+        let (unstored, unheard, orders) = (self.sequence.unstored(), self.news.len(), &self.orders);
+        let queues = self.node.state().queues;
+        let Self { online, stopping, low, failing, .. } = self;
+        format!(
+            "{unstored} batches unstored, {unheard} news unheard, orders {orders:?}, {queues:?}, \
+             online {online}, stopping {stopping}, low {low}, failing {failing}"
+        )
+    }
+}
+
 impl World {
     /// Starts the process: recovery is a normal start.
     pub(super) fn start(&mut self) {
@@ -448,6 +461,10 @@ impl World {
             return false;
         };
         process.orders.remove(&outlet);
+        let found_on = result.as_ref().is_ok_and(|reading| reading.on);
+        if let Some(plug) = self.plugs.get_mut(&outlet).filter(|_| found_on) {
+            plug.thumbed = false;
+        }
         self.step(Input::Outlet { outlet, number, result });
         true
     }

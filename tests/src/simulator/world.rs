@@ -357,7 +357,9 @@ impl World {
         }
         plug.lease = None;
         plug.told_lease = None;
-        if plug.on && !matches!(plug.manner, Manner::Stuck | Manner::Lying) {
+        if matches!(plug.manner, Manner::Stuck | Manner::Lying) {
+            plug.meddled_at = real;
+        } else if plug.on {
             plug.switch(false, real);
             self.note(|| format!("{outlet}'s own timer cuts the power"));
             if let Err(broken) = self.checker.lease_cuts(outlet, real) {

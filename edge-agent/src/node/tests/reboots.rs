@@ -200,3 +200,19 @@ fn a_relay_that_fell_open_is_powered_again_for_what_time_is_left() {
     world.run_for(1_000);
     assert!(world.plug("relay-1").on);
 }
+
+#[test]
+fn a_correction_puts_no_end_off() {
+    // The clock was hours ahead when it was trusted last, so that the reboot seemed to have taken
+    // less than nothing: a session that was ending stayed powered for those hours.
+    let (mut world, off) = active("bay");
+    world.step_wall(3_600_000);
+    world.run_for(MINUTE);
+    world.blackout(10 * MINUTE, 2 * HOUR);
+    world.run_for(MINUTE);
+    let right = world.true_wall().cast_signed() - world.wall().cast_signed();
+    world.step_wall(right);
+    world.synced = true;
+    let late = cut(&mut world, "relay-1", off);
+    assert!(late <= 11 * 60_000, "{late} ms after it, of a reboot of 10 minutes and 20 seconds");
+}
