@@ -122,6 +122,7 @@ impl Session {
 
 impl Model {
     /// Takes in what the node told.
+    #[expect(clippy::too_many_lines, reason = "one arm for each event, in the contract's order")]
     pub(super) fn told(&mut self, event: &Event, context: &Context<'_>) -> Held {
         let real = context.real;
         let real_of = |wall_ms: u64| (real + wall_ms).saturating_sub(event.at_ms);
@@ -299,10 +300,13 @@ impl Model {
 
     fn over(&mut self, id: &SessionId) {
         if let Some(session) = self.sessions.remove(id) {
-            session.outlets.iter().for_each(|outlet| drop(self.holds.remove(outlet)));
+            for outlet in &session.outlets {
+                self.holds.remove(outlet);
+            }
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each command, in the contract's order")]
     fn accepted(
         &mut self,
         request: &Request,
@@ -325,7 +329,9 @@ impl Model {
                 let session =
                     Session { outlets, grace_ms, phase, vague: false, skew_ms: 0, judged: true };
                 if starts <= real {
-                    session.outlets.iter().for_each(|outlet| drop(self.holds.remove(outlet)));
+                    for outlet in &session.outlets {
+                        self.holds.remove(outlet);
+                    }
                 }
                 if self.sessions.insert(start.session.clone(), session).is_some() {
                     return Err(format!("the session id {} was accepted twice", start.session));
