@@ -49,9 +49,15 @@ impl Node {
         let wants: Vec<(OutletId, Want)> = self.outlets.iter().map(want).collect();
         for (id, want) in wants {
             let Some(outlet) = self.outlets.get_mut(&id) else { continue };
+            let obeyed = outlet.obeyed();
             outlet.set(want, now);
+            if outlet.obeyed() != obeyed {
+                // The next start must not obey a thumb that another wish has overruled.
+                self.keep_settings(&id);
+            }
             let covered = owned.contains_key(&id) || self.holds.contains_key(&id);
-            if !covered && outlet.at_rest(now) {
+            let at_rest = self.outlets.get(&id).is_some_and(|outlet| outlet.at_rest(now));
+            if !covered && at_rest {
                 self.forget_kept(&id);
             }
             let Some(outlet) = self.outlets.get_mut(&id) else { continue };

@@ -37,6 +37,8 @@ pub(super) struct Plug {
     pub(super) meddled_at: u64,
     /// A thumb switched it off, and nobody who asked found it on since.
     pub(super) thumbed: bool,
+    /// The last order that found it on, since it was pressed.
+    pub(super) found_on: u64,
 }
 
 impl Plug {
@@ -52,6 +54,7 @@ impl Plug {
             manner_since: now,
             meddled_at: now,
             thumbed: false,
+            found_on: 0,
         }
     }
 
@@ -78,6 +81,7 @@ impl Plug {
         let on = !self.on;
         self.switch(on, now);
         self.thumbed |= !on;
+        self.found_on = 0;
         self.meddled_at = now;
     }
 

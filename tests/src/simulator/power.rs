@@ -138,7 +138,8 @@ impl Watch {
         }
         self.covered_at = self.covered_at.max(cover.min(to));
         let meddled = plug.meddled_at >= plug.moved_at;
-        if plug.meddled_at >= from {
+        // What lies about its relay loses its lease by the node's own hand.
+        if plug.meddled_at >= from || matches!(plug.manner, Manner::Stuck | Manner::Lying) {
             self.leased = None;
         }
         let settled_since =

@@ -406,6 +406,7 @@ impl World {
                 if swallowed {
                     plug.on = was;
                 }
+                plug.found_on = if plug.on { serial } else { 0 };
                 reading.lease_off_at = plug
                     .told_lease
                     .filter(|_| plug.lease.is_some())
@@ -461,9 +462,8 @@ impl World {
             return false;
         };
         process.orders.remove(&outlet);
-        let found_on = result.as_ref().is_ok_and(|reading| reading.on);
-        if let Some(plug) = self.plugs.get_mut(&outlet).filter(|_| found_on) {
-            plug.thumbed = false;
+        if let Some(plug) = self.plugs.get_mut(&outlet).filter(|plug| plug.found_on == serial) {
+            plug.thumbed &= result.is_err();
         }
         self.step(Input::Outlet { outlet, number, result });
         true

@@ -200,3 +200,24 @@ fn an_idle_outlet_is_read_every_two_seconds_and_not_switched() {
     assert!((250..=301).contains(&orders.len()), "{}", orders.len());
     assert_eq!(orders.iter().filter(|(_, order)| is_on(order)).count(), 0);
 }
+
+#[test]
+fn a_thumb_that_a_newer_wish_overruled_is_not_obeyed_again_by_the_next_start() {
+    // A hold after a thumb's off set the outlet on again; after a power cut the next start took
+    // the thumb's word for it, and the customer sat in the dark.
+    let mut world = World::new();
+    world.start("s1", "pc-1", HOUR);
+    world.press("plug-1");
+    world.run_for(5_000);
+    world.accept(
+        "outlet.set",
+        json!({"outlet": "plug-1", "on": false, "for_ms": 10_000, "force": true}),
+    );
+    world.run_for(20_000);
+    assert!(world.plug("plug-1").on);
+    world.kill();
+    world.replug("plug-1");
+    world.restart(1_000);
+    world.run_for(10_000);
+    assert!(world.plug("plug-1").on);
+}
