@@ -42,6 +42,7 @@ pub(super) struct Doom {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault that is on or off by itself")]
 pub(super) struct Process {
     pub(super) run: u64,
     pub(super) node: Node,
@@ -410,7 +411,7 @@ impl World {
                 reading.lease_off_at = plug
                     .told_lease
                     .filter(|_| plug.lease.is_some())
-                    .map(|at| edge_agent::node::time::BootMs::from(at));
+                    .map(edge_agent::node::time::BootMs::from);
                 reading
             })
         });

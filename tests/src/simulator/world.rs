@@ -34,6 +34,7 @@ pub(super) struct Sent {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault that is on or off by itself")]
 pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) rng: Rng,
@@ -201,6 +202,7 @@ impl World {
     }
 
     /// Whether the process saw it.
+    #[expect(clippy::too_many_lines, reason = "one arm for each thing that can happen")]
     fn happens(&mut self, happening: Happening) -> bool {
         let real = self.clocks.real;
         if let Some(until) =
