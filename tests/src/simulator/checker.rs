@@ -167,10 +167,11 @@ impl Checker {
         self.ledger.durable = self.durable.as_ref().map_or(0, |stored| stored.last_seq);
     }
 
-    /// The process is gone, and these batches are on disk.
-    pub(super) fn crashed(&mut self, through: u64) {
+    /// The process is gone, and these batches are on disk. Returns whether others are lost.
+    pub(super) fn crashed(&mut self, through: u64) -> bool {
         self.stored(through);
-        if std::mem::take(&mut self.unsubmitted) || !self.pending.is_empty() {
+        let lost = std::mem::take(&mut self.unsubmitted) || !self.pending.is_empty();
+        if lost {
             self.power.forget_leases();
         }
         self.pending.clear();
@@ -183,6 +184,7 @@ impl Checker {
         self.model = model;
         self.checkpoint = checkpoint;
         self.recovering = true;
+        lost
     }
 
     pub(super) fn lease_cuts(&self, outlet: &OutletId, real: u64) -> Held {

@@ -15,7 +15,10 @@ impl World {
             self.broker.broken = true;
         }
         let through = self.disk.crash();
-        self.checker.crashed(through);
+        if self.checker.crashed(through) {
+            // That somebody switched one on again may be lost with the rest.
+            self.plugs.values_mut().for_each(|plug| plug.thumbed = true);
+        }
         self.alive_since = None;
         for serial in self.sent.keys().copied().collect::<Vec<_>>() {
             if self.rng.bool() {

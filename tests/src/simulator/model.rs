@@ -111,6 +111,10 @@ impl Session {
         if self.judged && told < truly {
             return Err(format!("nobody is cut early: {what}, but {} ms are lost", truly - told));
         }
+        // Its name on the wall clock follows corrections of a second and more.
+        if told > *deadline && told < *deadline + 1_000 {
+            return Ok(());
+        }
         if self.judged && told > *deadline {
             return Err(format!("{what}: {} ms are won", told - *deadline));
         }
