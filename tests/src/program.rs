@@ -40,7 +40,7 @@ pub async fn edge_agent(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) 
 /// `edge-agent check` of the configuration at `config`.
 ///
 /// # Errors
-/// As [`edge_agent`].
+/// As [`fn@edge_agent`].
 pub async fn check(config: &Path) -> Result<Said> {
     edge_agent([OsStr::new("check"), OsStr::new("--config"), config.as_os_str()]).await
 }
@@ -48,7 +48,7 @@ pub async fn check(config: &Path) -> Result<Said> {
 /// `edge-agent status` of a site's agent.
 ///
 /// # Errors
-/// As [`edge_agent`].
+/// As [`fn@edge_agent`].
 pub async fn status(site: &Site) -> Result<Said> {
     let config = site.folder().join("agent.toml");
     edge_agent([OsStr::new("status"), OsStr::new("--config"), config.as_os_str()]).await

@@ -7,8 +7,10 @@ use crate::node::time::BootMs;
 
 /// The longest that a plug keeps a timer; beyond it the lease is renewed at half.
 const MAX_LEASE_MS: u64 = 18 * 3_600_000;
-/// A plug cuts the power by itself at most this long after the off time.
-const MAX_LEASE_LATE_MS: u64 = 15_000;
+/// What a lease that was read may be off: the answer's way from the plug, and its clock's grain.
+const READING_MS: u64 = 2_000;
+/// A plug cuts the power by itself at most 15 s after the off time.
+const MAX_LEASE_LATE_MS: u64 = 15_000 - READING_MS;
 /// What a lease adds to the off time: a request's way to the plug, and its clock's grain.
 const LEASE_GUARD_MS: u64 = 5_000;
 /// What a plug's oscillator may drift, as one part in so many: 100 ppm.
@@ -18,8 +20,12 @@ const LEASE_GRAIN_MS: u64 = 2_000;
 
 /// When the lease of an off time should run out.
 pub(super) fn lease_for(off: BootMs, now: BootMs) -> BootMs {
-    let guarded = off + LEASE_GUARD_MS + (off - now) / LEASE_DRIFT;
-    guarded.min(now + MAX_LEASE_MS)
+    (drifted(off, now) + LEASE_GUARD_MS).min(now + MAX_LEASE_MS)
+}
+
+/// The off time, by the slowest of plugs' clocks.
+fn drifted(off: BootMs, now: BootMs) -> BootMs {
+    off + (off - now) / LEASE_DRIFT
 }
 
 impl Outlet {
@@ -29,10 +35,12 @@ impl Outlet {
         let Some(known) = self.known else { return false };
         match (off, known.reading.lease_off_at) {
             _ if !self.settings.leases => true,
-            (Some(off), Some(lease)) if off > now + MAX_LEASE_MS => {
+            (Some(off), Some(lease)) if lease_for(off, now) == now + MAX_LEASE_MS => {
                 lease - now >= MAX_LEASE_MS / 2 && lease <= off + MAX_LEASE_LATE_MS
             }
-            (Some(off), Some(lease)) => lease >= off && lease <= off + MAX_LEASE_LATE_MS,
+            (Some(off), Some(lease)) => {
+                lease >= drifted(off, now) + READING_MS && lease <= off + MAX_LEASE_LATE_MS
+            }
             (Some(_), None) => false,
             (None, lease) => lease.is_none(),
         }

@@ -108,7 +108,9 @@ fn no_extension_is_so_small_that_its_lease_may_cut_early() {
         world.run_for(5 * SECOND);
         assert_eq!(world.told("session.extended").len(), 1, "{by_ms}");
         let lease = world.plug("plug-1").lease.unwrap();
-        assert!((off..=off + 15 * SECOND).contains(&lease), "{by_ms}");
+        // What a plug's clock may be fast within the hour, and what its answer takes.
+        let earliest = off + HOUR / 10_000 + 2 * SECOND;
+        assert!((earliest..=off + 15 * SECOND).contains(&lease), "{by_ms}");
     }
 }
 
