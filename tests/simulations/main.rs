@@ -124,15 +124,16 @@ fn found(sabotage: Sabotage) -> String {
 
 #[test]
 fn the_checker_sees_what_no_node_can_make_good() {
-    for sabotage in [
-        Sabotage::ActsBeforeWrites,
-        Sabotage::FlushLost,
-        Sabotage::LeasesIgnored,
-        Sabotage::LeasesCutEarly,
-        Sabotage::OffsSwallowed,
-        Sabotage::AnswersForgotten,
-        Sabotage::EventsLost,
+    for (sabotage, sentence) in [
+        (Sabotage::ActsBeforeWrites, "on disk"),
+        (Sabotage::FlushLost, ""),
+        (Sabotage::LeasesIgnored, "lease"),
+        (Sabotage::LeasesCutEarly, "early"),
+        (Sabotage::OffsSwallowed, "on time"),
+        (Sabotage::AnswersForgotten, "one answer"),
+        (Sabotage::EventsLost, ""),
     ] {
-        found(sabotage);
+        let broken = found(sabotage);
+        assert!(broken.contains(sentence), "{sabotage:?} was taken for: {broken}");
     }
 }

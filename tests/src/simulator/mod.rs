@@ -13,6 +13,7 @@ mod checker;
 mod clocks;
 mod control;
 mod disk;
+mod errand;
 mod ledger;
 mod life;
 mod model;
@@ -21,6 +22,7 @@ mod power;
 mod process;
 mod queue;
 mod site;
+mod strike;
 mod world;
 
 use std::fmt;

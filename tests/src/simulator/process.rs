@@ -4,23 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use edge_agent::agent::sequence::Sequence;
-use edge_agent::node::{Act, Disk as Health, Failure, Input, Node, Order, ScriptOutcome};
+use edge_agent::node::{Act, Disk as Health, Input, Node, Order, ScriptOutcome};
 use edge_agent::store::{Completion, SpaceLevel};
 use edge_protocol::codec::decode_command;
-use edge_protocol::event::Fault;
 use edge_protocol::id::{CommandId, OutletId, TaskId};
 
 use super::Sabotage;
-use super::plug::Manner;
 use super::queue::Happening;
-use super::world::{Sent, World};
+use super::world::World;
 
 /// As the agent's own.
 const MAX_UNSTORED: usize = 64;
 /// Events that may be out at once: 16, and 8 that were asked for again.
 const MAX_OUT: usize = 24;
-/// As the drivers': no order takes longer.
-const PATIENCE_MS: u64 = 10_000;
 /// A node that decides more often without time moving is in a loop.
 const MAX_SETTLES: u32 = 1_000;
 
@@ -42,7 +38,7 @@ pub(super) struct Doom {
 }
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fault that is on or off by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that may be so")]
 pub(super) struct Process {
     pub(super) run: u64,
     pub(super) node: Node,
@@ -362,112 +358,6 @@ impl World {
         }
         let at = self.clocks.real + takes_ms.min(timeout_ms);
         self.queue.at(at, Happening::ScriptEnds { run: self.run, task, attempt, outcome });
-    }
-
-    /// Hands an order to its driver, which drops what it was at.
-    fn order(&mut self, outlet: OutletId, number: u64, order: Order) {
-        let now = self.clocks.now();
-        let real = self.clocks.real;
-        self.serial += 1;
-        let serial = self.serial;
-        let Some(process) = self.process.as_mut() else { return };
-        if let Some((_, old)) = process.orders.insert(outlet.clone(), (number, serial))
-            && self.rng.bool()
-        {
-            self.sent.remove(&old);
-        }
-        let lease = match order {
-            Order::On { off_by } => off_by.map(|at| at - now.boot),
-            Order::Off | Order::ClearLease | Order::Read => None,
-        };
-        let Some(plug) = self.plugs.get(&outlet) else { return };
-        let way_ms = match plug.manner {
-            Manner::Slow(ms) => ms,
-            _ if !plug.leases => 1,
-            _ => self.rng.u64(3..60),
-        };
-        self.sent.insert(serial, Sent { order, lease, run: self.run, issued: real });
-        let reached = self.reached.entry(outlet.clone()).or_default();
-        *reached = (*reached).max(real + way_ms);
-        self.queue.at(*reached, Happening::Reached { outlet, serial });
-    }
-
-    /// An order reaches its plug.
-    pub(super) fn reached(&mut self, outlet: OutletId, serial: u64) {
-        let real = self.clocks.real;
-        let Some(sent) = self.sent.remove(&serial) else { return };
-        let Some(plug) = self.plugs.get_mut(&outlet) else { return };
-        let swallowed = self.plan.sabotage == Some(Sabotage::OffsSwallowed)
-            && sent.order == Order::Off
-            && plug.on
-            && self.rng.u8(0..4) == 0;
-        let (was, lease) = (plug.on, plug.lease);
-        let result = plug.obey(sent.order, sent.lease, real).map(|result| {
-            result.map(|mut reading| {
-                if swallowed {
-                    plug.on = was;
-                }
-                plug.found_on = if plug.on { serial } else { 0 };
-                reading.lease_off_at = plug
-                    .told_lease
-                    .filter(|_| plug.lease.is_some())
-                    .map(edge_agent::node::time::BootMs::from);
-                reading
-            })
-        });
-        if self.plan.sabotage == Some(Sabotage::LeasesIgnored) {
-            // Armed and told, never kept.
-        } else if let Some(at) = plug.lease.filter(|at| Some(*at) != lease) {
-            let early_ms =
-                if self.plan.sabotage == Some(Sabotage::LeasesCutEarly) { 60_000 } else { 0 };
-            self.queue.at(
-                at.saturating_sub(early_ms).max(real),
-                Happening::LeaseOver { outlet: outlet.clone() },
-            );
-        }
-        let way_ms = match plug.manner {
-            Manner::Slow(ms) => ms,
-            _ if !plug.leases => 1,
-            _ => self.rng.u64(3..60),
-        };
-        let late =
-            || Failure { fault: Fault::Unreachable, message: "no answer in time".to_owned() };
-        let (at, result) = match result {
-            Some(result) if real + way_ms < sent.issued + PATIENCE_MS => (real + way_ms, result),
-            _ => ((sent.issued + PATIENCE_MS).max(real), Err(late())),
-        };
-        let booted = self.clocks.real - self.clocks.now().boot.uptime_ms();
-        let result = result.map(|mut reading| {
-            // The rest as it was read, from when its answer came.
-            reading.lease_off_at = reading.lease_off_at.map(|told| {
-                edge_agent::node::time::BootMs::from(
-                    told.uptime_ms() + (at - real) - booted.min(told.uptime_ms()),
-                )
-            });
-            reading
-        });
-        self.queue.at(at, Happening::Answered { run: sent.run, outlet, serial, result });
-    }
-
-    /// A driver's answer; one to an order that was overtaken is dropped.
-    pub(super) fn answered(
-        &mut self,
-        outlet: OutletId,
-        serial: u64,
-        result: Result<edge_agent::node::Reading, Failure>,
-    ) -> bool {
-        let Some(process) = self.process.as_mut() else { return false };
-        let Some((number, _)) =
-            process.orders.get(&outlet).copied().filter(|(_, current)| *current == serial)
-        else {
-            return false;
-        };
-        process.orders.remove(&outlet);
-        if let Some(plug) = self.plugs.get_mut(&outlet).filter(|plug| plug.found_on == serial) {
-            plug.thumbed &= result.is_err();
-        }
-        self.step(Input::Outlet { outlet, number, result });
-        true
     }
 
     /// Whether nothing waits for the disk any more.

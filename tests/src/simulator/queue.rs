@@ -48,6 +48,24 @@ pub(super) enum Happening {
     Look,
 }
 
+impl Happening {
+    /// Whether it is aimed at the process, and waits while that is asleep.
+    pub(super) fn is_aimed(&self) -> bool {
+        matches!(
+            self,
+            Self::Flushed { .. }
+                | Self::Answered { .. }
+                | Self::Begun { .. }
+                | Self::ScriptEnds { .. }
+                | Self::Connect { .. }
+                | Self::Noticed { .. }
+                | Self::Command { .. }
+                | Self::Delivered { .. }
+                | Self::DiskHeals
+        )
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     entries: BTreeMap<(u64, u64), Happening>,

@@ -9,15 +9,15 @@ use edge_protocol::id::OutletId;
 use fastrand::Rng;
 
 use super::broker::Broker;
-use super::chaos::{Chaos, Trouble};
+use super::chaos::Chaos;
 use super::checker::Checker;
 use super::clocks::Clocks;
 use super::control::Control;
 use super::disk::Disk;
 use super::plug::{Manner, Plug};
-use super::process::{Doom, News, Process};
+use super::process::{News, Process};
 use super::queue::{Happening, Queue};
-use super::{Broken, Done, Plan, Sabotage, site};
+use super::{Broken, Done, Plan, site};
 
 /// So much of what happened is told with a failure.
 const MEMORY: usize = 2_000;
@@ -34,7 +34,7 @@ pub(super) struct Sent {
 }
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fault that is on or off by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that may be so")]
 pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) rng: Rng,
@@ -202,27 +202,12 @@ impl World {
     }
 
     /// Whether the process saw it.
-    #[expect(clippy::too_many_lines, reason = "one arm for each thing that can happen")]
     fn happens(&mut self, happening: Happening) -> bool {
         let real = self.clocks.real;
-        if let Some(until) =
-            self.process.as_ref().map(|process| process.frozen_until).filter(|until| *until > real)
-        {
-            let aimed = matches!(
-                happening,
-                Happening::Flushed { .. }
-                    | Happening::Answered { .. }
-                    | Happening::ScriptEnds { .. }
-                    | Happening::Begun { .. }
-                    | Happening::Connect { .. }
-                    | Happening::Noticed { .. }
-                    | Happening::Command { .. }
-                    | Happening::Delivered { .. }
-            );
-            if aimed {
-                self.queue.at(until, happening);
-                return false;
-            }
+        let asleep = self.process.as_ref().map(|process| process.frozen_until);
+        if let Some(until) = asleep.filter(|until| *until > real && happening.is_aimed()) {
+            self.queue.at(until, happening);
+            return false;
         }
         match happening {
             Happening::Flushed { run } if run == self.run && self.process.is_some() => {
@@ -235,14 +220,6 @@ impl World {
                     self.flush();
                 }
                 true
-            }
-            Happening::Reached { outlet, serial } => {
-                self.reached(outlet, serial);
-                false
-            }
-            Happening::LeaseOver { outlet } => {
-                self.lease_over(&outlet);
-                false
             }
             Happening::Answered { run, outlet, serial, result } => {
                 run == self.run && self.answered(outlet, serial, result)
@@ -282,29 +259,60 @@ impl World {
                 process.news.push_back(News::Delivered { seq, refused });
                 true
             }
-            Happening::Published { connection, seq, payload } => {
-                self.published(connection, seq, payload);
+            Happening::Synced { boot } => {
+                if boot == self.clocks.boot {
+                    self.clocks.sync();
+                    self.note(|| "the wall clock is set right".to_owned());
+                }
+                true
+            }
+            Happening::DiskHeals => {
+                self.disk.failing = false;
+                self.complete(Completion::Space(SpaceLevel::Ok));
+                true
+            }
+            Happening::Flushed { .. } | Happening::ScriptEnds { .. } | Happening::Begun { .. } => {
                 false
             }
-            Happening::Acknowledged { connection, delivery } => {
-                if self.broker.carries(connection) {
-                    self.broker.acknowledged(delivery);
-                    self.deliver();
-                }
+            Happening::Look => true,
+            elsewhere @ (Happening::Reached { .. }
+            | Happening::LeaseOver { .. }
+            | Happening::Published { .. }
+            | Happening::Acknowledged { .. }
+            | Happening::Send
+            | Happening::Trouble
+            | Happening::Behaves { .. }) => {
+                self.happens_elsewhere(elsewhere);
                 false
+            }
+        }
+    }
+
+    /// What the process does not see at once.
+    fn happens_elsewhere(&mut self, happening: Happening) {
+        let real = self.clocks.real;
+        match happening {
+            Happening::Reached { outlet, serial } => {
+                self.reached(outlet, serial);
+            }
+            Happening::LeaseOver { outlet } => {
+                self.lease_over(&outlet);
+            }
+            Happening::Published { connection, seq, payload } => {
+                self.published(connection, seq, payload);
+            }
+            Happening::Acknowledged { connection, delivery } if self.broker.carries(connection) => {
+                self.broker.acknowledged(delivery);
+                self.deliver();
             }
             Happening::Send => {
                 self.send();
-                false
             }
-            Happening::Trouble => {
-                if !self.in_order {
-                    let trouble = self.chaos.next(self.plugs.len());
-                    self.strike(trouble);
-                    let pause_ms = self.chaos.pause_ms();
-                    self.queue.at(self.clocks.real + pause_ms, Happening::Trouble);
-                }
-                false
+            Happening::Trouble if !self.in_order => {
+                let trouble = self.chaos.next(self.plugs.len());
+                self.strike(trouble);
+                let pause_ms = self.chaos.pause_ms();
+                self.queue.at(self.clocks.real + pause_ms, Happening::Trouble);
             }
             Happening::Behaves { outlet, since } => {
                 if let Some(plug) =
@@ -314,191 +322,16 @@ impl World {
                     plug.manner_since = real;
                     self.note(|| format!("{outlet} behaves again"));
                 }
-                false
             }
-            Happening::Synced { boot } => {
-                if boot == self.clocks.boot {
-                    self.clocks.sync();
-                    self.note(|| "the wall clock is set right".to_owned());
-                }
-                true
-            }
-            Happening::DiskHeals => {
-                if let Some(until) = self.process.as_ref().map(|process| process.frozen_until)
-                    && until > real
-                {
-                    self.queue.at(until, Happening::DiskHeals);
-                    return false;
-                }
-                self.disk.failing = false;
-                self.complete(Completion::Space(SpaceLevel::Ok));
-                true
-            }
-            Happening::Flushed { .. } | Happening::ScriptEnds { .. } | Happening::Begun { .. } => {
-                false
-            }
-            Happening::Look => true,
+            _ => {}
         }
     }
 
-    fn complete(&mut self, completion: Completion) {
+    pub(super) fn complete(&mut self, completion: Completion) {
         let real = self.clocks.real;
         let awake = |process: &Process| !process.stopping && process.frozen_until <= real;
         if self.process.as_ref().is_some_and(awake) {
             self.completed(completion);
         }
-    }
-
-    fn lease_over(&mut self, outlet: &OutletId) {
-        let real = self.clocks.real;
-        let early_ms =
-            if self.plan.sabotage == Some(Sabotage::LeasesCutEarly) { 60_000 } else { 0 };
-        let Some(plug) = self.plugs.get_mut(outlet) else { return };
-        if plug.lease.is_none_or(|at| at > real + early_ms) {
-            return;
-        }
-        plug.lease = None;
-        plug.told_lease = None;
-        if matches!(plug.manner, Manner::Stuck | Manner::Lying) {
-            plug.meddled_at = real;
-        } else if plug.on {
-            plug.switch(false, real);
-            self.note(|| format!("{outlet}'s own timer cuts the power"));
-            if let Err(broken) = self.checker.lease_cuts(outlet, real) {
-                self.broke(broken);
-            }
-        }
-    }
-
-    fn strike(&mut self, trouble: Trouble) {
-        let real = self.clocks.real;
-        if !matches!(trouble, Trouble::Nothing) {
-            self.note(|| format!("trouble: {trouble:?}"));
-        }
-        let chosen =
-            |plug: usize, plugs: &BTreeMap<OutletId, Plug>| plugs.keys().nth(plug).cloned();
-        match trouble {
-            Trouble::Killed { down_ms } => self.die("is killed", down_ms),
-            Trouble::Doomed { steps, reboot, down_ms } => {
-                if let Some(process) = self.process.as_mut() {
-                    process.doom = Some(Doom { steps, reboot, down_ms });
-                }
-            }
-            Trouble::Stopped { down_ms } => self.stop(down_ms),
-            Trouble::Rebooted { down_ms, behind_ms, synced_after_ms, plugs_too } => {
-                self.lose_power(plugs_too);
-                self.die("loses power", down_ms);
-                self.reboot_at_start(down_ms, behind_ms, synced_after_ms);
-            }
-            Trouble::Suspended { for_ms } => {
-                if let Some(process) = self.process.as_mut().filter(|process| !process.stopping) {
-                    process.frozen_until = real + for_ms;
-                    self.alive_since = Some(real + for_ms);
-                    self.queue.at(real + for_ms, Happening::Look);
-                }
-            }
-            Trouble::Manner { plug, manner, for_ms } => {
-                let Some(outlet) = chosen(plug, &self.plugs) else { return };
-                if let Some(plug) = self.plugs.get_mut(&outlet).filter(|plug| plug.leases) {
-                    plug.manner = manner;
-                    plug.manner_since = real;
-                    self.queue.at(real + for_ms, Happening::Behaves { outlet, since: real });
-                }
-            }
-            Trouble::Restarts { plug, warm } => {
-                let Some(outlet) = chosen(plug, &self.plugs) else { return };
-                if let Some(plug) = self.plugs.get_mut(&outlet).filter(|plug| plug.leases) {
-                    plug.restart(warm, real);
-                }
-            }
-            Trouble::Button { plug } => {
-                let Some(outlet) = chosen(plug, &self.plugs) else { return };
-                if let Some(plug) = self.plugs.get_mut(&outlet).filter(|plug| plug.leases) {
-                    plug.press(real);
-                }
-            }
-            Trouble::LinkLost { noticed_ms } => self.lose_link(noticed_ms),
-            Trouble::Forgotten => {
-                self.broker.forget();
-                self.control.issued.values_mut().for_each(|issued| issued.kept = false);
-                self.lose_link(100);
-            }
-            Trouble::Away { for_ms } => {
-                self.broker.away_until = real + for_ms;
-                self.lose_link(1_000);
-            }
-            Trouble::Stepped { by_ms, for_ms } => {
-                if self.clocks.synced {
-                    self.clocks.wall_error = by_ms;
-                    self.stepped = true;
-                    self.queue.at(real + for_ms, Happening::Synced { boot: self.clocks.boot });
-                }
-            }
-            Trouble::DiskFailing { for_ms } => {
-                self.disk.failing = true;
-                self.queue.at(real + for_ms, Happening::DiskHeals);
-            }
-            Trouble::SpaceLow => {
-                self.complete(Completion::Space(SpaceLevel::Low));
-                self.queue.at(real + 60_000, Happening::DiskHeals);
-            }
-            Trouble::Refused { code } => {
-                self.refuse_next = Some(code);
-                self.lose_link(30_000);
-            }
-            Trouble::Nothing => {}
-        }
-    }
-
-    /// What the broker makes of an event.
-    fn published(&mut self, connection: u64, seq: u64, payload: Vec<u8>) {
-        if !self.broker.carries(connection) {
-            return;
-        }
-        let at = self.broker.outward(self.clocks.real);
-        // What is malformed is refused once; whoever refuses for another reason refuses what follows.
-        let refused = self.refuse_next;
-        if refused.is_some_and(|code| code == 0x95 || code == 0x99) {
-            self.refuse_next = None;
-        }
-        self.queue.at(at, Happening::Delivered { connection, seq, refused });
-        if let Some(code) = refused {
-            if code == 0x95 || code == 0x99 {
-                self.checker.ledger.refuse(seq);
-            }
-            return;
-        }
-        let last = self.broker.taken.last_key_value().map_or(0, |(seq, _)| *seq);
-        let known = self.broker.taken.get(&seq);
-        let refused_before = self.checker.ledger.was_refused(seq);
-        if known.is_some_and(|known| *known != payload && !refused_before) {
-            return self.broke(format!(
-                "`event.resend` publishes events unchanged: {seq} came with other bytes"
-            ));
-        }
-        let gap = ((last + 1)..seq).any(|missing| !self.checker.ledger.was_refused(missing));
-        if known.is_none() && seq > last && gap {
-            return self.broke(format!("every event arrives, in order: {seq} came after {last}"));
-        }
-        self.broker.taken.insert(seq, payload);
-    }
-
-    /// Nothing goes wrong any more, and what runs comes to its end.
-    fn put_in_order(&mut self) {
-        self.in_order = true;
-        self.control.closing = Some(Vec::new());
-        self.queue.at(self.clocks.real + 5_000, Happening::Send);
-        self.lose_link(0);
-        self.refuse_next = None;
-        self.disk.failing = false;
-        self.disk.stalls = false;
-        self.broker.away_until = 0;
-        self.note(|| "from here on nothing goes wrong".to_owned());
-        for plug in self.plugs.values_mut() {
-            plug.manner = Manner::Well;
-            plug.manner_since = self.clocks.real;
-        }
-        self.queue.at(self.clocks.real + 1_000, Happening::DiskHeals);
-        self.queue.at(self.clocks.real + 2_000, Happening::Synced { boot: self.clocks.boot });
     }
 }
