@@ -82,8 +82,9 @@ fn main() -> ExitCode {
 
 /// Logs to standard error, which systemd hands to the journal; `RUST_LOG` chooses how much.
 fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn"));
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,sled=warn,tokio_cron_scheduler=warn")
+    });
     // In a file or the journal, escape codes would only hide words from a search.
     let ansi = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);

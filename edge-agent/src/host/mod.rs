@@ -6,3 +6,4 @@ pub mod alarm;
 pub mod clock;
 pub mod figures;
 pub mod systemd;
+pub mod ticker;

@@ -16,6 +16,7 @@ mod outlet;
 mod power;
 pub mod record;
 mod recover;
+mod schedule;
 mod session;
 pub mod settings;
 mod task;
@@ -56,6 +57,7 @@ pub struct Node {
     falls: Vec<session::Fall>,
     tasks: task::Tasks,
     attempts: BTreeMap<TaskId, attempt::Attempt>,
+    schedules: schedule::Schedules,
     answers: answer::Answers,
     outbox: outbox::Outbox,
     disk: Disk,
@@ -99,6 +101,7 @@ impl Node {
         self.look_at_clocks(now);
         self.receive_waiting();
         self.give_up_orders();
+        self.run_schedules();
         self.advance_sessions();
         self.advance_attempts();
         self.start_attempts();
@@ -135,6 +138,7 @@ impl Node {
             .chain(holds)
             .chain(attempts)
             .chain(tasks)
+            .chain(self.schedules_wake_at())
             .chain(checkpoint)
             .chain(voice)
             .chain(self.outbox.wake_at())
@@ -180,7 +184,7 @@ impl Node {
         self.voice.status_changed();
     }
 
-    /// Whether it takes commands and starts tasks.
+    /// Whether it takes commands, and starts tasks and schedules.
     fn accepting(&self) -> bool {
         let (_, bytes) = self.outbox.waiting();
         self.disk == Disk::Ok && !self.stopping && bytes < self.settings.outbox_max_bytes / 10 * 9

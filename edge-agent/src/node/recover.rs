@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use edge_protocol::event::{NodeStarted, NodeStore, StartReason, What};
-use edge_protocol::id::{OutletId, SessionId, TaskId};
+use edge_protocol::id::{OutletId, ScheduleId, SessionId, TaskId};
 use serde::de::DeserializeOwned;
 
 use super::answer::Answers;
@@ -14,6 +14,7 @@ use super::outbox::{Marks, Outbox};
 use super::outlet::{Before, Outlet};
 use super::power::{Hold, Kept};
 use super::record::{self, Kind, Write};
+use super::schedule::{Course, Schedule, Schedules};
 use super::session::Session;
 use super::settings::{OutletSettings, Rest, Settings};
 use super::task::{Phase, Run, Spec, Tasks};
@@ -43,6 +44,8 @@ struct Records {
     outlets: BTreeMap<OutletId, Kept>,
     specs: BTreeMap<TaskId, Spec>,
     runs: BTreeMap<TaskId, Run>,
+    schedules: BTreeMap<ScheduleId, Schedule>,
+    courses: BTreeMap<ScheduleId, Course>,
     answers: Answers,
     checkpoint: Option<Checkpoint>,
     marks: Marks,
@@ -93,6 +96,7 @@ impl Node {
             falls: Vec::new(),
             tasks: Tasks::recovered(records.specs, records.runs),
             attempts: BTreeMap::new(),
+            schedules: Schedules::recovered(records.schedules, records.courses),
             answers: records.answers,
             outbox,
             disk: Disk::Ok,
@@ -188,6 +192,13 @@ impl Records {
             }
             Kind::Run => {
                 self.runs.insert(id(name)?, read(value)?);
+            }
+            Kind::Schedule => {
+                let schedule = read(value).filter(Schedule::usable)?;
+                self.schedules.insert(id(name)?, schedule);
+            }
+            Kind::Course => {
+                self.courses.insert(id(name)?, read(value)?);
             }
             Kind::Command => self.answers.recover(name, value).ok()?,
             Kind::Node if name == record::CHECKPOINT => self.checkpoint = Some(read(value)?),

@@ -22,3 +22,10 @@ pub(super) const ROWS: &[(&[u8], &[u8])] = &[
     (b"task/runs", b"\x01\xa9dkindfscriptdworkX3\xa2dkindfscriptgpayload\xa2dnamehthere.shdargs\xa1an\x83\x01ctwo\xf6kmax_retries\x03jtimeout_ms\x19\xea`jbackoff_ms\x19\x03\xe8nbackoff_max_ms\x1a\x00\x04\x93\xe0hpriority\x05ecausebc7garrival\x01"),
     (b"task/waits", b"\x01\xa9dkindfscriptdworkX3\xa2dkindfscriptgpayload\xa2dnamehthere.shdargs\xa1an\x83\x01ctwo\xf6kmax_retries\x03jtimeout_ms\x19\xea`jbackoff_ms\x19\x03\xe8nbackoff_max_ms\x1a\x00\x04\x93\xe0hpriority\x05ecausecc10garrival\x03"),
 ];
+
+/// Those of a schedule.
+#[rustfmt::skip]
+pub(super) const SCHEDULED: &[(&[u8], &[u8])] = &[
+    (b"course/nightly", b""),
+    (b"schedule/nightly", b""),
+];
