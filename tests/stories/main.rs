@@ -20,6 +20,7 @@ mod plug_hands;
 mod queue;
 mod refusals;
 mod repeats;
+mod schedules;
 mod scripts;
 mod session;
 mod stations;

@@ -31,7 +31,7 @@ fn an_occurrence_has_a_name_of_its_own_whatever_its_schedule_is_called() {
     let names = [&longer, &other].map(|schedule| name(schedule, NOW_MS));
     assert_eq!(
         names[0].as_str(),
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-cf9ada90a6e1b183.20251121T015320Z"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-11eaed932c6c6fdd.20251121T015320Z"
     );
     assert_ne!(names[0], names[1]);
     assert_ne!(names[0], name(&longer, NOW_MS + 1_000));

@@ -128,7 +128,7 @@ fn a_clock_that_jumps_ahead_runs_the_last_that_it_jumped_over_unless_that_is_too
     for (ahead, expected) in [
         (10 * SECOND, vec!["20261201T120000Z"]),
         // Of those in between only the last.
-        (2 * HOUR, vec!["20261201T140000Z"]),
+        (2 * HOUR + 10 * SECOND, vec!["20261201T140000Z"]),
         (2 * HOUR + 3 * MINUTE, vec![]),
     ] {
         let mut world = at("2026-12-01T11:59:58Z");
@@ -244,12 +244,11 @@ fn an_idle_node_is_not_woken_for_an_occurrence_that_is_far_away() {
     let mut world = at("2026-12-01T12:00:00Z");
     put(&mut world, "s", "0 4 1 1 *", json!({}));
     world.run_for(10 * SECOND);
-    let wake = world.node().wake_at().unwrap();
-    let far = i64::try_from(30 * DAY).unwrap();
-    assert!(wake.0 > far, "{wake:?}");
+    let wake = world.node().schedules_wake_at().unwrap();
+    assert!(wake.uptime_ms() > 30 * DAY, "{wake:?}");
     assert!(world.node().wants_ticks(), "or a step of the wall clock would go unnoticed");
     world.accept("schedule.remove", json!({"schedule": "s"}));
     world.run_for(10 * SECOND);
     assert!(!world.node().wants_ticks());
-    assert_eq!(world.node().wake_at(), None);
+    assert_eq!(world.node().schedules_wake_at(), None);
 }
