@@ -263,6 +263,7 @@ async fn what_is_not_there_is_unknown_by_its_noun() -> Result<()> {
             ("session.end", json!({ "session": "s-9" }), "unknown_session"),
             ("outlet.set", on, "unknown_outlet"),
             ("outlet.release", json!({ "outlet": "plug-9" }), "unknown_outlet"),
+            ("schedule.remove", json!({ "schedule": "s-9" }), "unknown_schedule"),
             (
                 "task.submit",
                 json!({ "task": "t-1", "kind": "outlet.cycle", "payload": cycle }),

@@ -51,19 +51,11 @@ impl Ticker {
 
     /// Has it tick from now on, or be still. Winds it up anew if it should tick and has not.
     pub fn set(&mut self, wanted: bool, now: BootMs) {
-        match self.heard {
-            None if wanted => self.wind(now),
-            Some(heard) if wanted => {
-                if now - heard >= SILENCE_MS {
-                    tracing::debug!("the ticker is silent: the clock was set back, perhaps");
-                    self.wind(now);
-                }
-            }
-            Some(_) => {
-                self.heard = None;
-                self.wish.send_replace(Wish::Still);
-            }
-            None => {}
+        let silent = self.heard.is_none_or(|heard| now - heard >= SILENCE_MS);
+        if wanted && silent {
+            self.wind(now);
+        } else if !wanted && self.heard.take().is_some() {
+            self.wish.send_replace(Wish::Still);
         }
     }
 
