@@ -175,7 +175,9 @@ impl Records {
         let (kind, name) = Kind::of(key)?;
         match kind {
             Kind::Session => {
-                self.sessions.insert(id(name)?, read(value)?);
+                let name: SessionId = id(name)?;
+                let session = read(value).filter(|session: &Session| session.id == name)?;
+                self.sessions.insert(session.id.clone(), session);
             }
             Kind::Ended => self.ended.insert(id(name)?, read(value)?, ()),
             Kind::Hold => {

@@ -46,6 +46,21 @@ fn marks_that_no_outbox_left_are_put_aside() {
     }
 }
 
+/// The agent ended at each start, looking for the one by the name of the other.
+#[test]
+fn a_session_under_another_ones_key_is_put_aside() {
+    let mut trial = Trial::new();
+    let start = trial.now.wall_ms + 1_000;
+    let body =
+        json!({"session": "a", "station": "pc-1", "starts_at_ms": start, "duration_ms": 60_000});
+    trial.accept("session.start", body);
+    let row = trial.disk.remove(&Kind::Session.key("a")).unwrap();
+    trial.disk.insert(Kind::Session.key("b"), row.clone());
+    assert!(trial.restart().kinds().contains(&"node.store"));
+    assert_eq!(trial.disk[&Kind::Damaged.key("session/b")], row);
+    assert!(trial.pass(2_000).kinds().is_empty());
+}
+
 /// The agent would have ended at each start, and the store been put aside in the end.
 #[test]
 fn a_task_whose_counts_make_no_sense_ends_and_breaks_nothing() {
