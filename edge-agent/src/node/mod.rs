@@ -9,6 +9,8 @@ mod answer;
 mod attempt;
 mod clock;
 mod ended;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod input;
 mod intake;
 mod outbox;
@@ -23,7 +25,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 pub mod time;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod trial;
 mod voice;
 

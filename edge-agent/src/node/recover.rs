@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::answer::Answers;
 use super::clock::{Away, Checkpoint, Clock, Shift};
 use super::ended::Ended;
-use super::outbox::{Marks, Outbox};
+use super::outbox::{Marks, Outbox, is_number};
 use super::outlet::{Before, Outlet};
 use super::power::{Hold, Kept};
 use super::record::{self, Kind, Write};
@@ -56,8 +56,9 @@ struct Records {
 impl Node {
     /// The node that goes on from what was `found`. Call [`Node::settle`] next.
     #[must_use]
-    pub fn recover(settings: Settings, found: Found, read: Now) -> Self {
+    pub fn recover(settings: Settings, mut found: Found, read: Now) -> Self {
         let mut records = Records::default();
+        records.delete_impossible(&mut found);
         for (key, value) in found.rows {
             if records.take(&key, &value).is_none() {
                 records.put_aside(&key, value);
@@ -178,7 +179,9 @@ impl Records {
         let (kind, name) = Kind::of(key)?;
         match kind {
             Kind::Session => {
-                self.sessions.insert(id(name)?, read(value)?);
+                let name: SessionId = id(name)?;
+                let session = read(value).filter(|session: &Session| session.id == name)?;
+                self.sessions.insert(session.id.clone(), session);
             }
             Kind::Ended => self.ended.insert(id(name)?, read(value)?, ()),
             Kind::Hold => {
@@ -202,12 +205,27 @@ impl Records {
             }
             Kind::Command => self.answers.recover(name, value).ok()?,
             Kind::Node if name == record::CHECKPOINT => self.checkpoint = Some(read(value)?),
-            Kind::Node if name == record::OUTBOX => self.marks = read(value)?,
+            Kind::Node if name == record::OUTBOX => {
+                self.marks = read(value).filter(Marks::are_sound)?;
+            }
             // An older event's bytes and what an earlier start put aside stay where they are.
             Kind::Event | Kind::Damaged => {}
             Kind::Node => return None,
         }
         Some(())
+    }
+
+    /// Events that no node numbers so: nobody could ask for one, and the next number would be
+    /// reckoned from it.
+    fn delete_impossible(&mut self, found: &mut Found) {
+        let impossible = found.events.extract_if(.., |(seq, _)| !is_number(*seq));
+        let deletes = impossible.map(|(seq, _)| record::delete(Kind::Event, seq.to_be_bytes()));
+        self.aside.extend(deletes);
+        if !self.aside.is_empty() {
+            let events = format!("{} events have impossible numbers", self.aside.len());
+            found.lost =
+                Some(found.lost.take().map_or(events.clone(), |lost| format!("{lost}; {events}")));
+        }
     }
 
     fn put_aside(&mut self, key: &[u8], value: Vec<u8>) {
