@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use edge_agent::node::record::Write;
+use edge_agent::node::time::BootMs;
 use edge_protocol::codec::decode_event;
 use edge_protocol::event::What;
 use edge_protocol::id::OutletId;
@@ -134,9 +135,16 @@ impl Checker {
                 None
             };
             let request = command.and_then(|command| control.request(command));
+            let at = clocks.real_at(BootMs::from(event.uptime_ms));
             self.model.told(
                 &event,
-                &Context { real: clocks.real, settings, honest: clocks.wall_error == 0, request },
+                &Context {
+                    real: at,
+                    settings,
+                    honest: clocks.wall_error == 0,
+                    held_back: at < clocks.real,
+                    request,
+                },
             )?;
         }
         if recovering {

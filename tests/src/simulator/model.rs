@@ -82,6 +82,8 @@ pub(super) struct Context<'a> {
     pub(super) settings: &'a Settings,
     /// The wall clock is right.
     pub(super) honest: bool,
+    /// The event waited, collapsed with others of its kind, while the outbox was rather full.
+    pub(super) held_back: bool,
     /// The request that an accepted command stands for, and when it was issued.
     pub(super) request: Option<(&'a Request, Option<u64>)>,
 }
@@ -100,6 +102,11 @@ impl Session {
             Phase::Pending { starts, .. } => starts,
             Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => 0,
         }
+    }
+
+    /// Its time counts from now, whatever a reboot took.
+    fn certain(&mut self) {
+        (self.vague, self.judged, self.skew_ms) = (false, true, 0);
     }
 
     /// The node told its deadline. It may only be sooner than it was after a reboot of unknown

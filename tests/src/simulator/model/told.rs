@@ -115,7 +115,7 @@ impl Model {
                 session.agree("a pause keeps the remaining time", real + rest.remaining_ms)?;
                 session.phase = Phase::Paused { rest_ms: rest.remaining_ms, resuming: false };
             }
-            What::NodeClock(clock) => {
+            What::NodeClock(clock) if !context.held_back => {
                 for named in &clock.sessions {
                     let session = self.session(&named.session)?;
                     session.judged &= context.honest || session.skew_ms == 0;
@@ -146,6 +146,9 @@ impl Model {
                 };
                 // What a reboot of unknown length put off counts as late, not as owed.
                 let off = if expired { off.saturating_sub(session.skew_ms) } else { off };
+                if !expired {
+                    session.certain();
+                }
                 session.phase = Phase::Ending { deadline, off };
             }
             What::SessionEnded(ended) => {
@@ -160,9 +163,8 @@ impl Model {
                         off - real
                     ));
                 }
-                let booked =
-                    matches!(session.phase, Phase::Pending { starts, .. } if starts > real);
-                if booked {
+                let begun = !matches!(session.phase, Phase::Pending { .. });
+                if !begun {
                     self.sessions.remove(&ended.session);
                 } else {
                     self.over(&ended.session);
