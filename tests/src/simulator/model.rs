@@ -155,7 +155,7 @@ impl Model {
         for session in self.sessions.values() {
             let own = session.outlets.contains(outlet);
             let covered = match &session.phase {
-                Phase::Pending { starts, .. } if own && (*starts <= real || !session.judged) => {
+                Phase::Pending { starts, .. } if own && (*starts <= real || session.vague) => {
                     FOR_EVER
                 }
                 Phase::Active { deadline, moving }
@@ -191,7 +191,11 @@ impl Model {
         let owed =
             self.sessions.values().filter(|session| session.outlets.contains(outlet)).find_map(
                 |session| match session.phase {
-                    Phase::Active { deadline, .. } => Some(deadline + session.grace_ms),
+                    // In truth, where the node believes that there is more.
+                    Phase::Active { deadline, .. } => {
+                        Some((deadline + session.grace_ms).saturating_sub(session.skew_ms))
+                            .filter(|_| session.judged)
+                    }
                     Phase::Ending { off, .. } => Some(off).filter(|_| session.judged),
                     Phase::Pending { .. } | Phase::Paused { .. } => None,
                 },
