@@ -216,7 +216,9 @@ impl Model {
             session.vague = true;
             session.judged &= honest;
             session.skew_ms += away_ms + 1;
-            if let Phase::Active { deadline, .. } = &mut session.phase {
+            if let Phase::Active { deadline, .. } | Phase::Ending { deadline, .. } =
+                &mut session.phase
+            {
                 *deadline += away_ms + 1;
             }
         }

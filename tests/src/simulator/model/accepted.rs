@@ -128,11 +128,6 @@ impl Model {
                     Extension::By(ms) => deadline.saturating_add_signed(ms),
                     Extension::To(at) => instant(at),
                 };
-                let late_ms = match session.phase {
-                    Phase::Ending { .. } => session.skew_ms,
-                    _ => 0,
-                };
-                let moved = moved + late_ms;
                 if moved <= real && session.skew_ms == 0 {
                     return Err("an extension never moves a deadline into the past".to_owned());
                 }
