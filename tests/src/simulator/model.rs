@@ -35,6 +35,8 @@ pub(super) struct Session {
     skew_ms: u64,
     /// That is known: no wall clock was wrong on either side of it.
     judged: bool,
+    /// How many warnings may still be sent for its deadline, and how many there are in all.
+    warnings: (usize, usize),
 }
 
 #[derive(Debug, Clone)]
@@ -72,11 +74,14 @@ pub(super) struct Task {
     started: u32,
     allowed: u32,
     max_retries: u32,
+    /// Its script said that no retry can help.
+    hopeless: bool,
     /// It waits for an instant of the wall clock, which may have been wrong when that was read.
     dated: bool,
 }
 
 /// What the world knows beside an event.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) real: u64,
     pub(super) settings: &'a Settings,
@@ -102,6 +107,11 @@ impl Session {
             Phase::Pending { starts, .. } => starts,
             Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => 0,
         }
+    }
+
+    /// Its off time in truth, where the node believes that there is more.
+    fn off(&self, deadline: u64) -> u64 {
+        (deadline + self.grace_ms).saturating_sub(self.skew_ms)
     }
 
     /// Its time counts from now, whatever a reboot took.
@@ -138,6 +148,12 @@ impl Model {
         self.sessions
             .get_mut(id)
             .ok_or_else(|| format!("an event tells of session {id}, which is not one"))
+    }
+
+    /// The outlets of a session that is ending.
+    pub(super) fn ending(&self, id: &SessionId) -> &[OutletId] {
+        let ending = |session: &&Session| matches!(session.phase, Phase::Ending { .. });
+        self.sessions.get(id).filter(ending).map_or(&[], |session| &session.outlets)
     }
 
     fn over(&mut self, id: &SessionId) {
@@ -191,10 +207,8 @@ impl Model {
         let owed =
             self.sessions.values().filter(|session| session.outlets.contains(outlet)).find_map(
                 |session| match session.phase {
-                    // In truth, where the node believes that there is more.
                     Phase::Active { deadline, .. } => {
-                        Some((deadline + session.grace_ms).saturating_sub(session.skew_ms))
-                            .filter(|_| session.judged)
+                        Some(session.off(deadline)).filter(|_| session.judged)
                     }
                     Phase::Ending { off, .. } => Some(off).filter(|_| session.judged),
                     Phase::Pending { .. } | Phase::Paused { .. } => None,
@@ -248,9 +262,24 @@ impl Model {
         Ok(())
     }
 
-    /// The attempt that a task is at.
-    pub(super) fn attempt(&self, task: &TaskId) -> u32 {
-        self.tasks.get(task).map_or(0, |task| task.started)
+    /// When, after this moment, the answers of [`Self::covered_until`] and [`Self::owed_until`]
+    /// change by themselves.
+    pub(super) fn next_change(&self, real: u64) -> u64 {
+        let times = self.sessions.values().flat_map(|session| match session.phase {
+            Phase::Pending { starts, .. } => [starts, starts],
+            Phase::Active { deadline, .. } => [session.off(deadline), FOR_EVER],
+            Phase::Ending { off, .. } => [off, off + session.skew_ms],
+            Phase::Paused { .. } => [FOR_EVER; 2],
+        });
+        let holds = self.holds.values().map(|hold| hold.until);
+        times.chain(holds).filter(|at| *at > real).min().unwrap_or(FOR_EVER)
+    }
+
+    /// A script said that no retry can help.
+    pub(super) fn hopeless(&mut self, task: &TaskId, attempt: u32) {
+        if let Some(task) = self.tasks.get_mut(task).filter(|task| task.started == attempt) {
+            task.hopeless = true;
+        }
     }
 
     /// What has not come to its end yet; `stepped`: the wall clock was wrong for a while.
