@@ -1,10 +1,11 @@
 //! `edge-agent`: arguments in, exit code out.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use edge_agent::host::log::Log;
 use edge_agent::{agent, chain, config, local, status};
 
 /// sysexits(3).
@@ -64,8 +65,16 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Verb::Run => {
-            start_log();
-            match runtime.block_on(agent::run(config)) {
+            let log = match start_log() {
+                Ok(log) => log,
+                Err(error) => return fail(SOFTWARE, &format!("no thread for the log: {error}")),
+            };
+            let outcome = runtime.block_on(agent::run(config));
+            // The store may be waiting for a disk that does not answer; an agent that was told to
+            // stop does not.
+            runtime.shutdown_background();
+            log.finish();
+            match outcome {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(UNAVAILABLE, &chain(&error)),
             }
@@ -81,13 +90,16 @@ fn main() -> ExitCode {
 }
 
 /// Logs to standard error, which systemd hands to the journal; `RUST_LOG` chooses how much.
-fn start_log() {
+fn start_log() -> io::Result<Log> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn"));
     // In a file or the journal, escape codes would only hide words from a search.
-    let ansi = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
-    log.with_writer(std::io::stderr).init();
+    let ansi = io::stderr().is_terminal();
+    let log = Log::start(io::stderr())?;
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
+    lines.with_writer(move || writer.clone()).init();
+    Ok(log)
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {

@@ -10,16 +10,20 @@
 
 pub mod ask;
 pub mod desk;
+pub mod figure;
 pub mod identity;
 pub mod ledger;
+pub mod metronome;
 pub mod plug;
 pub mod program;
 pub mod row;
 pub mod script;
 pub mod service;
 pub mod simulator;
+pub mod stall;
 pub mod time;
 pub mod transcript;
+pub mod vitals;
 
 use std::time::Duration;
 

@@ -5,4 +5,5 @@
 pub mod alarm;
 pub mod clock;
 pub mod figures;
+pub mod log;
 pub mod systemd;
