@@ -24,7 +24,7 @@ use crate::outings::{ALIVE_MS, judge, start, told_late_ms};
 /// systemd's patience: the least at which a healthy agent is never taken for hung.
 const WATCHDOG: Duration = Duration::from_secs(8);
 /// The threads that work on the disk: the store's, and sled's own.
-const DISK: [&str; 4] = ["store", "sled", "flusher", "log flush"];
+const DISK: [&str; 2] = ["store", "sled"];
 /// What the shipped unit gives an agent to stop in.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
