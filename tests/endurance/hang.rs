@@ -13,6 +13,7 @@ use tests::metronome::Metronome;
 use tests::service::Service;
 use tests::transcript::text;
 
+use crate::machine;
 use crate::outings::{ALIVE_MS, LEASED_MS, judge, start_named, told_late_ms};
 
 /// The unit that is shipped: the long version takes systemd's patience from it.
@@ -30,6 +31,7 @@ fn seconds(key: &str) -> Result<Duration> {
 #[tokio::test]
 async fn a_hung_agent_is_ended_and_started_and_every_session_ends_by_it_or_by_its_lease()
 -> Result<()> {
+    let _machine = machine::shared().await;
     let (watchdog, rounds) =
         if is_long() { (seconds("WatchdogSec")?, 6) } else { (SHORT_WATCHDOG, 1) };
     let patience_ms = u64::try_from(watchdog.as_millis())?;
@@ -86,6 +88,7 @@ async fn a_hung_agent_is_ended_and_started_and_every_session_ends_by_it_or_by_it
 
 #[tokio::test]
 async fn an_agent_that_was_stopped_for_a_while_does_at_once_what_is_due() -> Result<()> {
+    let _machine = machine::shared().await;
     let mut desk = Desk::set_up(Encoding::Cbor, Layout::plugs(2)).await?;
     let machine = Metronome::start();
     let service = Service::start(&desk.site, SHORT_WATCHDOG)?;

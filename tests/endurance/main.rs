@@ -4,7 +4,11 @@
 //! Each has a short version for every day and a long one (`EDGE_AGENT_LONG`), and prints figures.
 //! `docs/reliability/load.md` tells what they show.
 
+mod census;
+mod flood;
 mod full_disk;
 mod hang;
+mod machine;
 mod outings;
+mod soak;
 mod stalled;

@@ -19,6 +19,7 @@ use tests::metronome::Metronome;
 use tests::service::{Launch, Service};
 use tests::stall::Stall;
 
+use crate::machine;
 use crate::outings::{ALIVE_MS, judge, start, told_late_ms};
 
 /// systemd's patience: the least at which a healthy agent is never taken for hung.
@@ -43,6 +44,7 @@ async fn site(plugs: usize) -> Result<(Desk, Service, Metronome)> {
 
 #[tokio::test]
 async fn a_disk_that_stalls_delays_no_off_and_is_no_reason_to_kill_the_agent() -> Result<()> {
+    let _machine = machine::shared().await;
     let (mut desk, service, machine) = site(2).await?;
     let first = start(&mut desk, 1, 3_000).await?;
     let rest_ms = u64::try_from(long_enough().as_millis())?;
@@ -74,6 +76,7 @@ async fn a_disk_that_stalls_delays_no_off_and_is_no_reason_to_kill_the_agent() -
 
 #[tokio::test]
 async fn an_agent_stops_in_time_though_its_disk_stalls() -> Result<()> {
+    let _machine = machine::shared().await;
     let (mut desk, mut service, machine) = site(1).await?;
     let off_at = start(&mut desk, 1, 2_000).await?;
     let stall = Stall::of(service.pid()?, &DISK)?;
@@ -95,6 +98,7 @@ async fn an_agent_stops_in_time_though_its_disk_stalls() -> Result<()> {
 
 #[tokio::test]
 async fn a_broker_and_a_plug_that_hang_are_no_reason_to_kill_the_agent() -> Result<()> {
+    let _machine = machine::shared().await;
     let (mut desk, service, machine) = site(2).await?;
     let off_at = start(&mut desk, 1, 4_000).await?;
     start(&mut desk, 2, 60_000).await?;
@@ -122,6 +126,7 @@ fn fill(pipe: &File) -> Result<()> {
 
 #[tokio::test]
 async fn a_log_that_nobody_takes_delays_no_off() -> Result<()> {
+    let _machine = machine::shared().await;
     let mut desk = Desk::set_up(Encoding::Cbor, Layout::plugs(1)).await?;
     let machine = Metronome::start();
     // As the journal's end of the line while the journal itself waits for the card.

@@ -20,8 +20,10 @@ pub mod row;
 pub mod script;
 pub mod service;
 pub mod simulator;
+pub mod small_disk;
 pub mod stall;
 pub mod time;
+pub mod torrent;
 pub mod transcript;
 pub mod vitals;
 

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use std::time::Duration;
 const MAX_WAITING: usize = 1_024;
 /// How long a process that ends waits for its last lines to be taken.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often it looks for room meanwhile.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Takes whole lines, one a write. Clones write to the same log.
 #[derive(Debug, Clone)]
@@ -48,9 +50,17 @@ impl Log {
     /// Waits until what was logged is written, but not for long.
     pub fn finish(&self) {
         let (written, done) = channel();
-        if self.jobs.try_send(Job::Tell(written)).is_ok() {
-            // In vain where nobody takes the lines: then they are lost with the process.
-            let _ = done.recv_timeout(LAST_WORDS);
+        let mut job = Job::Tell(written);
+        // In vain where nobody takes the lines: then they are lost with the process.
+        for _ in 0..LAST_WORDS.as_millis() / LOOK.as_millis() {
+            job = match self.jobs.try_send(job) {
+                Err(TrySendError::Full(job)) => job,
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {
+                    let _ = done.recv_timeout(LAST_WORDS);
+                    return;
+                }
+            };
+            thread::sleep(LOOK);
         }
     }
 }
@@ -84,13 +94,13 @@ fn write(asked: &Receiver<Job>, left_out: &AtomicU64, mut destination: impl Writ
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, mpsc};
+    use std::sync::Mutex;
 
     use super::*;
 
     /// Takes one write for each permit.
     struct Gate {
-        permits: mpsc::Receiver<()>,
+        permits: Receiver<()>,
         taken: Arc<Mutex<Vec<u8>>>,
     }
 
@@ -108,7 +118,7 @@ mod tests {
 
     #[test]
     fn who_logs_never_waits_and_what_is_left_out_is_counted() {
-        let (open, permits) = mpsc::channel();
+        let (open, permits) = channel();
         let taken = Arc::<Mutex<Vec<u8>>>::default();
         let mut log = Log::start(Gate { permits, taken: Arc::clone(&taken) }).unwrap();
         // Room for the queue, and the line that the thread is at or not.
@@ -127,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_written_before_the_process_ends() {
-        let (open, permits) = mpsc::channel();
+        let (open, permits) = channel();
         drop(open);
         let taken = Arc::<Mutex<Vec<u8>>>::default();
         let mut log = Log::start(Gate { permits, taken: Arc::clone(&taken) }).unwrap();
