@@ -357,7 +357,8 @@ impl Agent {
                 }
             }
         };
-        if timeout(STOP_PATIENCE, stored).await.is_err() {
+        let all_stored = timeout(STOP_PATIENCE, stored).await.is_ok();
+        if !all_stored {
             tracing::error!(
                 "the disk takes too long; what is not stored is left to the next start"
             );
@@ -371,7 +372,8 @@ impl Agent {
         self.link.shutdown(status).await;
         let journal = self.journal;
         let closed = tokio::task::spawn_blocking(move || journal.close());
-        if timeout(STOP_PATIENCE, closed).await.is_err() {
+        // A disk that did not answer so far gets no second chance: systemd's patience has an end.
+        if all_stored && timeout(STOP_PATIENCE, closed).await.is_err() {
             tracing::error!("the store could not be closed in time");
         }
     }

@@ -13,7 +13,6 @@ pub mod fuzz;
 pub mod host;
 pub mod link;
 pub mod local;
-pub mod log;
 pub mod node;
 pub mod runners;
 pub mod status;

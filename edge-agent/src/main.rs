@@ -1,10 +1,16 @@
 //! `edge-agent`: arguments in, exit code out.
 
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use edge_agent::{agent, chain, config, local, log, status};
+use edge_agent::host::journal::{self, Journal};
+use edge_agent::host::log::{self, Log};
+use edge_agent::{agent, chain, config, local, status};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// sysexits(3).
 const UNAVAILABLE: u8 = 69;
@@ -63,8 +69,16 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Verb::Run => {
-            log::start();
-            match runtime.block_on(agent::run(config)) {
+            let log = match start_log() {
+                Ok(log) => log,
+                Err(error) => return fail(SOFTWARE, &format!("no thread for the log: {error}")),
+            };
+            let outcome = runtime.block_on(agent::run(config));
+            // The store may be waiting for a disk that does not answer; an agent that was told to
+            // stop does not.
+            runtime.shutdown_background();
+            log.finish();
+            match outcome {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(UNAVAILABLE, &chain(&error)),
             }
@@ -77,6 +91,24 @@ fn main() -> ExitCode {
             Err(error) => fail(UNAVAILABLE, &chain(&error)),
         },
     }
+}
+
+/// Logs to the journal where systemd runs it, else to standard error; `RUST_LOG` chooses how much.
+fn start_log() -> io::Result<Log> {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sled=warn"));
+    let lines = tracing_subscriber::registry().with(filter);
+    if let Some(socket) = journal::behind_stderr() {
+        let log = Log::start(socket, journal::left_out)?;
+        lines.with(Journal::new(log.clone())).init();
+        return Ok(log);
+    }
+    let log = Log::start(io::stderr(), log::left_out)?;
+    let writer = log.clone();
+    let text = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+    // In a file, escape codes would only hide words from a search.
+    lines.with(text.with_ansi(io::stderr().is_terminal())).init();
+    Ok(log)
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {

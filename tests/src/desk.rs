@@ -77,6 +77,16 @@ impl Desk {
     /// # Errors
     /// It does not get that far.
     pub async fn with(encoding: Encoding, layout: Layout) -> Result<Self> {
+        let mut desk = Self::set_up(encoding, layout).await?;
+        desk.start().await?;
+        Ok(desk)
+    }
+
+    /// A node that is not running yet.
+    ///
+    /// # Errors
+    /// The lab can't be set up.
+    pub async fn set_up(encoding: Encoding, layout: Layout) -> Result<Self> {
         let site = Site::start(&"pi-0042".parse()?, encoding).await?;
         let mut plugs = Vec::new();
         let mut rest = String::new();
@@ -97,16 +107,14 @@ impl Desk {
             let text = std::fs::read_to_string(&config)?;
             std::fs::write(&config, text.replace("\"trusted\"", "\"untrusted\""))?;
         }
-        let mut desk = Self {
+        Ok(Self {
             site,
             plugs,
             agent: None,
             transcript: Transcript::default(),
             said: Vec::new(),
             sent: Vec::new(),
-        };
-        desk.start().await?;
-        Ok(desk)
+        })
     }
 
     /// Starts the agent, again perhaps, ready and connected.

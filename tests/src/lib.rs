@@ -11,16 +11,22 @@
 pub mod ask;
 pub mod container;
 pub mod desk;
+pub mod figure;
 pub mod identity;
 pub mod ledger;
+pub mod metronome;
 pub mod plug;
 pub mod program;
 pub mod row;
 pub mod script;
 pub mod service;
 pub mod simulator;
+pub mod small_disk;
+pub mod stall;
 pub mod time;
+pub mod torrent;
 pub mod transcript;
+pub mod vitals;
 
 use std::time::Duration;
 

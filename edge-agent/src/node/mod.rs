@@ -63,6 +63,8 @@ pub struct Node {
     answers: answer::Answers,
     outbox: outbox::Outbox,
     disk: Disk,
+    /// Whether `node.store` last said that space is low.
+    told_low: bool,
     stopping: bool,
     /// Commands that wait until the node accepts again; the broker keeps them too.
     waiting: VecDeque<intake::Arrival>,
@@ -174,13 +176,15 @@ impl Node {
     }
 
     fn disk_changed(&mut self, disk: Disk) {
-        let space = match (self.disk, disk) {
-            (Disk::Low, Disk::Ok) => Some(Space::Ok),
-            (Disk::Ok | Disk::Failing, Disk::Low) => Some(Space::Low),
-            (Disk::Ok | Disk::Low | Disk::Failing, _) => None,
+        // A disk that fails says nothing of its space.
+        let space = match disk {
+            Disk::Low if !self.told_low => Some(Space::Low),
+            Disk::Ok if self.told_low => Some(Space::Ok),
+            Disk::Low | Disk::Ok | Disk::Failing => None,
         };
         self.disk = disk;
         if space.is_some() {
+            self.told_low = disk == Disk::Low;
             self.tell(None, What::NodeStore(NodeStore { lost: None, space }));
         }
         self.voice.status_changed();

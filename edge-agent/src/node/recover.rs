@@ -101,6 +101,7 @@ impl Node {
             answers: records.answers,
             outbox,
             disk: Disk::Ok,
+            told_low: false,
             stopping: false,
             waiting: VecDeque::new(),
             voice: Voice::default(),

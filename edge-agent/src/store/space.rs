@@ -11,9 +11,9 @@ use nix::sys::statvfs::statvfs;
 /// How much room is left on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpaceLevel {
-    /// Free space fell below the minimum: take no new work.
+    /// Free space, the reserve not counted, fell below the minimum: take no new work.
     Low,
-    /// Free space rose above one and a half times the minimum.
+    /// It rose above one and a half times the minimum.
     Ok,
 }
 
@@ -45,9 +45,11 @@ impl Space {
                 return None;
             }
         };
-        // The reserve is taken only while that leaves the level where it is.
+        // What a released reserve gave back is for running sessions, and no room for new work.
+        let owed = if self.is_reserved() { 0 } else { self.reserve_bytes };
+        let free = free.saturating_sub(owed);
         let plenty = self.min_free_bytes.saturating_add(self.min_free_bytes / 2);
-        if free > plenty.saturating_add(self.reserve_bytes) {
+        if free > plenty && owed > 0 {
             self.reserve();
         }
         let level = match self.level {
@@ -70,12 +72,12 @@ impl Space {
         self.dir.join("reserve")
     }
 
+    fn is_reserved(&self) -> bool {
+        fs::metadata(self.path())
+            .is_ok_and(|m| m.len() == self.reserve_bytes && m.blocks() * 512 >= self.reserve_bytes)
+    }
+
     fn reserve(&self) {
-        let whole = fs::metadata(self.path())
-            .is_ok_and(|m| m.len() == self.reserve_bytes && m.blocks() * 512 >= self.reserve_bytes);
-        if whole || self.reserve_bytes == 0 {
-            return;
-        }
         if let Err(error) = allocate(&self.path(), self.reserve_bytes) {
             tracing::warn!(%error, "can't set disk space aside for running sessions");
             self.release();
@@ -120,6 +122,20 @@ mod tests {
         assert_eq!(space.check(), None);
         space.min_free_bytes = free / 2;
         assert_eq!(space.check(), Some(SpaceLevel::Ok));
+    }
+
+    #[test]
+    fn a_released_reserve_is_no_free_space() {
+        // A reserve larger than the minimum made the disk look roomy once it was given up: the
+        // node took new work again, and filled with it what sessions were to have.
+        let dir = tempfile::tempdir().unwrap();
+        let free = free_bytes(dir.path()).unwrap();
+        let mut space = Space::new(dir.path(), 1 << 20, free);
+        assert_eq!(space.check(), Some(SpaceLevel::Low));
+        assert!(!dir.path().join("reserve").exists());
+        space.reserve_bytes = 1 << 20;
+        assert_eq!(space.check(), Some(SpaceLevel::Ok));
+        assert!(dir.path().join("reserve").exists());
     }
 
     #[test]

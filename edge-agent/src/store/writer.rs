@@ -185,8 +185,16 @@ impl Writer {
                     return Err(Beyond);
                 }
                 Failure::Damage(_) => trouble.damaged = true,
-                Failure::System { .. } if full && self.space.release() => continue,
-                Failure::System { .. } => trouble.rewrite |= !full,
+                Failure::System { .. } if full => {
+                    let released = self.space.release();
+                    // Low is told before what the reserve makes room for: new work must not eat
+                    // what running sessions need.
+                    self.check_space();
+                    if released {
+                        continue;
+                    }
+                }
+                Failure::System { .. } => trouble.rewrite = true,
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);

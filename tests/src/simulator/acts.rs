@@ -41,7 +41,9 @@ impl World {
             Act::Begin { task, attempt } => {
                 self.queue.at(real, Happening::Begun { run: self.run, task, attempt });
             }
-            Act::Run { task, attempt, timeout_ms, .. } => self.run_script(task, attempt, timeout_ms),
+            Act::Run { task, attempt, timeout_ms, .. } => {
+                self.run_script(task, attempt, timeout_ms)
+            }
             Act::Kill { task } => self.kill_script(task),
         }
     }

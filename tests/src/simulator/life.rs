@@ -216,11 +216,9 @@ impl World {
             return false;
         }
         let Some(delivery) = self.broker.delivery(delivery) else { return false };
-        self.note(|| {
-            match edge_protocol::codec::decode_command(&delivery.payload) {
-                Ok(received) => format!("command {} {:?}", received.id, received.command),
-                Err(unreadable) => format!("command: {}", unreadable.message),
-            }
+        self.note(|| match edge_protocol::codec::decode_command(&delivery.payload) {
+            Ok(received) => format!("command {} {:?}", received.id, received.command),
+            Err(unreadable) => format!("command: {}", unreadable.message),
         });
         let Some(process) = self.process.as_mut() else { return false };
         let (delivery, payload, retained) = (delivery.number, delivery.payload, delivery.retained);
@@ -243,7 +241,8 @@ impl World {
         if !self.broker.session {
             return;
         }
-        let kind = message.request.as_ref().map_or("none that can be read", |request| request.kind());
+        let kind =
+            message.request.as_ref().map_or("none that can be read", |request| request.kind());
         self.done.tally.count("command", kind);
         self.done.tally.count("way", message.way);
         if let Some(encoding) = message.encoding {
@@ -284,9 +283,8 @@ impl World {
 
     fn close(&mut self) {
         let schedules = self.requests.schedules.keys().cloned();
-        let mut requests: Vec<_> = schedules
-            .map(|schedule| Request::ScheduleRemove(ScheduleRef { schedule }))
-            .collect();
+        let mut requests: Vec<_> =
+            schedules.map(|schedule| Request::ScheduleRemove(ScheduleRef { schedule })).collect();
         requests.extend(self.checker.sessions().map(|session| {
             Request::SessionEnd(SessionEnd { session, immediate: true, abandon: false })
         }));

@@ -155,12 +155,7 @@ impl Power {
 }
 
 impl Watch {
-    fn on_time(
-        &mut self,
-        plug: &Plug,
-        good_since: Option<u64>,
-        span: &Span<'_>,
-    ) -> Held {
+    fn on_time(&mut self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
         let (from, to) = (span.from, span.to);
         let (id, cover) = (&plug.outlet, self.covered);
         if self.cover.0 != cover {
@@ -231,12 +226,7 @@ impl Watch {
         ))
     }
 
-    fn not_early(
-        &mut self,
-        plug: &Plug,
-        good_since: Option<u64>,
-        span: &Span<'_>,
-    ) -> Held {
+    fn not_early(&mut self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
         let (id, from, to) = (&plug.outlet, span.from, span.to);
         let thumbed = plug.thumbed && plug.settings.button == Button::Obey;
         if self.owed.is_none_or(|off| off < to) || thumbed {

@@ -94,7 +94,8 @@ impl World {
         if let Some(boot) = self.next_boot.take() {
             self.clocks.reboot(boot.behind_ms);
             self.done.tally.count("total", "reboots");
-            self.queue.at(real + boot.synced_after_ms, Happening::Synced { boot: self.clocks.boot });
+            self.queue
+                .at(real + boot.synced_after_ms, Happening::Synced { boot: self.clocks.boot });
         }
         self.clocks.started = real;
         let mut settings = self.settings.clone();
@@ -341,7 +342,12 @@ impl World {
     }
 
     /// A script's attempt is over, unless it already was.
-    pub(super) fn script_ends(&mut self, task: TaskId, attempt: u32, outcome: ScriptOutcome) -> bool {
+    pub(super) fn script_ends(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        outcome: ScriptOutcome,
+    ) -> bool {
         let Some(process) = self.process.as_mut() else { return false };
         if process.scripts.get(&task) != Some(&attempt) {
             return false;

@@ -61,7 +61,10 @@ impl Sabotage {
         (Self::ActsBeforeWrites, &["on disk", "is durable before"]),
         (Self::FlushesForgotten, &["`seq` rises by one", "nothing accepted is"]),
         (Self::OffsBehindFlushes, &["P1, power is cut on time"]),
-        (Self::WallClockDeadlines, &["nobody is cut early", "P1, power is cut", "moves no deadline"]),
+        (
+            Self::WallClockDeadlines,
+            &["nobody is cut early", "P1, power is cut", "moves no deadline"],
+        ),
         (Self::UnsyncedTrusted, &["nobody is cut early", "P1, power is cut", "moves no deadline"]),
         (Self::LeasesNotRenewed, &["a lease never cuts before the off time"]),
         (Self::LeasesIgnored, &["P1, power is cut at most 15 s after the off time by the lease"]),

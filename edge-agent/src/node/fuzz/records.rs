@@ -73,7 +73,10 @@ fn kept_or_put_aside(trial: &Trial, found: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize
             Some((Kind::Session, name)) => Some(Kind::Ended.key(name)),
             // Once it has ended, what it was is not needed any more.
             Some((Kind::Task, name)) => Some(Kind::Run.key(name)),
-            Some((Kind::Run | Kind::Command | Kind::Damaged, _)) => None,
+            Some((
+                Kind::Run | Kind::Command | Kind::Schedule | Kind::Course | Kind::Damaged,
+                _,
+            )) => None,
             // These end by themselves: with time, at rest, with each start.
             // No node gives such numbers; that there were some is told.
             Some((Kind::Event, name)) if impossible(name) => {

@@ -86,16 +86,22 @@ fn a_full_disk_gives_up_the_reserve_then_waits_and_goes_on_when_there_is_room() 
     assert!(stored > 10, "only {stored} batches fit the reserve");
 
     fs::remove_file(small.0.path().join("fill")).unwrap();
-    store.await_stored(number);
-    loop {
-        number += 1;
-        store.journal.submit(numbered(number));
+    let mut roomy = false;
+    while !(roomy && stored == number) {
         match store.next() {
-            Completion::Space(SpaceLevel::Ok) => break,
-            Completion::Stored { .. } => {}
-            other @ (Completion::Space(_)
-            | Completion::Trouble { .. }
-            | Completion::Loaded { .. }) => {
+            Completion::Space(level) => {
+                assert_eq!(level, SpaceLevel::Ok);
+                roomy = true;
+            }
+            Completion::Stored { through } => {
+                stored = through;
+                if !roomy {
+                    // Room is looked for as batches come.
+                    number += 1;
+                    store.journal.submit(numbered(number));
+                }
+            }
+            other @ (Completion::Trouble { .. } | Completion::Loaded { .. }) => {
                 panic!("{other:?}")
             }
         }
@@ -103,6 +109,41 @@ fn a_full_disk_gives_up_the_reserve_then_waits_and_goes_on_when_there_is_room() 
     store.journal.close();
     let store = opened(&dir);
     assert_eq!((numbers(&store), &store.lost), ((1..=number).collect(), &None));
+}
+
+#[test]
+fn low_space_is_told_before_the_reserve_makes_room() {
+    // It was told up to three seconds later: until then the node took new work, for which the
+    // reserve is not.
+    let Some(small) = Small::mount() else {
+        let mut err = io::stderr();
+        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
+        return;
+    };
+    let dir = small.0.path().join("data");
+    let spacious = Options { reserve_bytes: 1 << 20, min_free_bytes: 1 << 20, ..options() };
+    let mut store = open(&dir, spacious).unwrap();
+    store.journal.submit(numbered(1));
+    store.await_stored(1);
+    assert!(dir.join("reserve").exists());
+    fill(small.0.path());
+    let mut low = false;
+    for number in 2.. {
+        let writes = vec![put(&event_key(number), &[7; 10_000])];
+        store.journal.submit(Batch { number, writes, last_seq: number });
+        loop {
+            match store.next() {
+                Completion::Stored { .. } if !dir.join("reserve").exists() => {
+                    assert!(low, "the reserve made room, and nobody was told");
+                    return;
+                }
+                Completion::Stored { .. } => break,
+                Completion::Space(level) => low = level == SpaceLevel::Low,
+                Completion::Trouble { full, .. } => assert!(full),
+                Completion::Loaded { .. } => panic!("nobody asked"),
+            }
+        }
+    }
 }
 
 #[test]

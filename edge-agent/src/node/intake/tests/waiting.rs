@@ -26,6 +26,21 @@ fn a_node_that_does_not_accept_leaves_commands_at_the_broker() {
 }
 
 #[test]
+fn low_space_is_told_once_though_writes_fail_meanwhile() {
+    // A disk that ran full while it was low was told as low once more when it took a write.
+    let mut trial = Trial::new();
+    let mut told = vec![];
+    for disk in [Disk::Failing, Disk::Low, Disk::Failing, Disk::Low, Disk::Failing, Disk::Ok] {
+        trial.step(Input::Disk(disk));
+        let batch = trial.settle();
+        if batch.kinds().contains(&"node.store") {
+            told.push(batch.body("node.store")["space"].clone());
+        }
+    }
+    assert_eq!(told, ["low", "ok"]);
+}
+
+#[test]
 fn a_command_never_overtakes_those_that_wait() {
     let mut trial = Trial::new();
     trial.step(Input::Disk(Disk::Low));

@@ -1,59 +1,76 @@
-//! Where the agent's words go: the journal where systemd runs it, else standard error.
-//!
-//! In the journal a line reads as it does elsewhere, and each of its fields is a field there too, with
-//! `EDGE_` before its name: `journalctl EDGE_OUTLET=plug-07` shows one outlet's lines. It must never make
-//! the agent wait: a journal that does not take a line at once does not get it.
+//! The log as the journal's own: a line reads there as it does elsewhere, and each of its fields is a
+//! field there too, with `EDGE_` before its name. `journalctl EDGE_OUTLET=plug-07` shows one outlet's
+//! lines. It must never make the agent wait: it only makes datagrams, and [`Log`] sends them.
 
 use std::env;
 use std::fmt::{Debug, Write as _};
-use std::io::{self, IsTerminal as _, stderr};
+use std::io::{self, Write, stderr};
 use std::os::unix::net::UnixDatagram;
 
 use nix::sys::stat::fstat;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use super::log::{self, Log};
 
 /// Where the journal takes datagrams (systemd's native journal protocol).
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// A longer value is cut: a datagram has to fit the socket's buffer.
 const MAX_VALUE_BYTES: usize = 8 * 1_024;
 
-/// Starts logging; `RUST_LOG` chooses how much.
-pub fn start() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,sled=warn,tokio_cron_scheduler=warn"));
-    let log = tracing_subscriber::registry().with(filter);
-    if is_journal().unwrap_or(false)
-        && let Ok(journal) = Journal::open(SOCKET)
-    {
-        log.with(journal).init();
-    } else {
-        // In a file, escape codes would only hide words from a search.
-        let ansi = stderr().is_terminal();
-        let text = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(stderr);
-        log.with(text).init();
-    }
-}
+/// The way to the journal: a datagram for each write.
+#[derive(Debug)]
+pub struct Socket(UnixDatagram);
 
-/// Whether standard error leads to the journal: a person who redirects it gets text.
-fn is_journal() -> Option<bool> {
+/// The journal, if standard error leads there: a person who redirects it gets text.
+#[must_use]
+pub fn behind_stderr() -> Option<Socket> {
     let stream = env::var("JOURNAL_STREAM").ok()?;
     let error = fstat(stderr()).ok()?;
-    Some(stream == format!("{}:{}", error.st_dev, error.st_ino))
+    let leads_there = stream == format!("{}:{}", error.st_dev, error.st_ino);
+    leads_there.then(|| Socket::open(SOCKET).ok()).flatten()
 }
 
-/// The line to the journal.
-struct Journal(UnixDatagram);
-
-impl Journal {
+impl Socket {
     fn open(path: &str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
-        socket.set_nonblocking(true)?;
         Ok(Self(socket))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        self.0.send(datagram)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The datagram that tells of so many lines that were left out.
+#[must_use]
+pub fn left_out(count: u64) -> Vec<u8> {
+    let text = String::from_utf8(log::left_out(count)).unwrap_or_default();
+    let mut datagram = Vec::new();
+    finish(&mut datagram, text.trim_end(), Level::WARN, module_path!());
+    datagram
+}
+
+/// Turns lines into the journal's entries.
+#[derive(Debug)]
+pub struct Journal {
+    log: Log,
+}
+
+impl Journal {
+    /// Entries for `log`, which ends up in a [`Socket`].
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self { log }
     }
 }
 
@@ -63,12 +80,9 @@ impl<S: Subscriber> Layer<S> for Journal {
         let mut entry = Entry::default();
         event.record(&mut entry);
         let Entry { message, fields, mut datagram } = entry;
-        put(&mut datagram, "MESSAGE", &(message + &fields));
-        put(&mut datagram, "PRIORITY", priority(*metadata.level()));
-        put(&mut datagram, "SYSLOG_IDENTIFIER", "edge-agent");
-        put(&mut datagram, "TARGET", metadata.target());
-        // Nobody could be told.
-        let _ = self.0.send(&datagram);
+        finish(&mut datagram, &(message + &fields), *metadata.level(), metadata.target());
+        // It never fails: what finds no room is counted.
+        let _ = self.log.clone().write_all(&datagram);
     }
 }
 
@@ -107,6 +121,14 @@ impl Visit for Entry {
     }
 }
 
+/// What each entry has beside the fields of its own.
+fn finish(datagram: &mut Vec<u8>, message: &str, level: Level, target: &str) {
+    put(datagram, "MESSAGE", message);
+    put(datagram, "PRIORITY", priority(level));
+    put(datagram, "SYSLOG_IDENTIFIER", "edge-agent");
+    put(datagram, "TARGET", target);
+}
+
 /// A field in the journal's form for values of any content: name, length, value.
 fn put(datagram: &mut Vec<u8>, name: &str, value: &str) {
     let value = &value[..value.floor_char_boundary(MAX_VALUE_BYTES)];
@@ -119,6 +141,8 @@ fn put(datagram: &mut Vec<u8>, name: &str, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
     use super::*;
 
     /// What the journal is sent while `act` runs.
@@ -127,8 +151,10 @@ mod tests {
         let path = folder.path().join("journal");
         let journal = UnixDatagram::bind(&path).unwrap();
         journal.set_nonblocking(true).unwrap();
-        let layer = Journal::open(path.to_str().unwrap()).unwrap();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
+        let log = Log::start(Socket::open(path.to_str().unwrap()).unwrap(), left_out).unwrap();
+        let lines = tracing_subscriber::registry().with(Journal::new(log.clone()));
+        tracing::subscriber::with_default(lines, act);
+        log.finish();
         let mut datagram = [0; 65_536];
         std::iter::from_fn(|| journal.recv(&mut datagram).ok().map(|n| datagram[..n].to_vec()))
             .map(|datagram| readable(&datagram))
@@ -172,9 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_takes_nothing_makes_nobody_wait() {
-        // The socket's queue takes some ten datagrams; one that blocked would stop the test.
-        let lines = sent(|| (0..10_000).for_each(|n| tracing::info!(n, "and on")));
-        assert!(!lines.is_empty() && lines.len() < 10_000, "{}", lines.len());
+    fn what_was_left_out_is_told_as_an_entry() {
+        let entry = readable(&left_out(3));
+        assert!(entry.starts_with("MESSAGE=3 lines of the log were left out"), "{entry}");
+        assert!(entry.contains("PRIORITY=4\n"), "{entry}");
     }
 }
