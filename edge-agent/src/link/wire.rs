@@ -153,7 +153,7 @@ impl Layout {
         match self {
             Connection => {
                 let (&[flags, _], rest) = body.split_first_chunk()?;
-                if flags > 1 || !past_properties(rest)?.is_empty() {
+                if flags > 1 || !past_properties(rest, ANY)?.is_empty() {
                     return None;
                 }
             }
@@ -163,11 +163,11 @@ impl Layout {
                     let (packet_id, behind) = rest.split_first_chunk()?;
                     rest = Some(behind).filter(|_| *packet_id != [0, 0])?;
                 }
-                past_properties(rest)?;
+                past_properties(rest, ANY)?;
             }
             Subscription => {
                 let (_, rest) = body.split_first_chunk::<2>()?;
-                past_properties(rest)?;
+                past_properties(rest, ANY)?;
             }
             Acknowledgement => return answer(body),
             Pulse => return body.is_empty().then_some(Said::Pulse),
@@ -197,7 +197,7 @@ impl Layout {
 fn answer(body: &[u8]) -> Option<Said> {
     let (id, rest) = body.split_first_chunk()?;
     let (code, rest) = rest.split_first().map_or((0, rest), |(code, rest)| (*code, rest));
-    if !rest.is_empty() && !past_properties(rest)?.is_empty() {
+    if !rest.is_empty() && !past_properties(rest, OF_ANSWERS)?.is_empty() {
         return None;
     }
     let refusal = match code {
@@ -212,7 +212,7 @@ fn answer(body: &[u8]) -> Option<Said> {
 /// A DISCONNECT, also in the short forms that rumqttc doesn't read.
 fn departure(body: &[u8], packet: &BytesMut) -> Option<Said> {
     let (code, rest) = body.split_first().map_or((0, body), |(code, rest)| (*code, rest));
-    if !rest.is_empty() && !past_properties(rest)?.is_empty() {
+    if !rest.is_empty() && !past_properties(rest, ANY)?.is_empty() {
         return None;
     }
     let mut words = None;
@@ -252,9 +252,14 @@ fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))
 }
 
+/// Of a packet that rumqttc reads, which knows what may be in it.
+const ANY: u64 = u64::MAX;
+/// Of a PUBACK: a reason, and what the broker's owner likes.
+const OF_ANSWERS: u64 = 1 << 31 | 1 << 38;
+
 /// What follows the properties at the start of `bytes`; none unless they fill exactly the room
-/// that they name, each at most once.
-fn past_properties(bytes: &[u8]) -> Option<&[u8]> {
+/// that they name, each `allowed` and at most once.
+fn past_properties(bytes: &[u8], allowed: u64) -> Option<&[u8]> {
     let (size, digits) = length(bytes).ok()??;
     let (mut list, rest) = bytes[digits..].split_at_checked(size)?;
     let mut seen = 0_u64;
@@ -270,7 +275,8 @@ fn past_properties(bytes: &[u8]) -> Option<&[u8]> {
         };
         let bit = 1 << kind;
         // User properties and subscription identifiers may come again.
-        if seen & bit != 0 && !matches!(kind, 11 | 38) {
+        let again = seen & bit != 0 && !matches!(kind, 11 | 38);
+        if again || allowed & bit == 0 {
             return None;
         }
         seen |= bit;

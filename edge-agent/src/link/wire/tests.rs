@@ -85,7 +85,7 @@ fn a_goodbye_is_read_in_its_short_and_its_long_forms() {
 
 #[test]
 fn what_breaks_a_rule_is_no_packet() {
-    let no_packets: [&[u8]; 26] = [
+    let no_packets: [&[u8]; 27] = [
         &[0x20, 0],                                        // CONNACK: empty
         &[0x20, 2, 0, 0],                                  // as in MQTT 3.1.1
         &[0x20, 3, 2, 0, 0],                               // unknown flag
@@ -109,6 +109,7 @@ fn what_breaks_a_rule_is_no_packet() {
         &[0x40, 1, 5],                                     // PUBACK: half a packet id
         &[0x40, 2, 0, 0],                                  // packet id 0
         &[0x40, 3, 0, 5, 0x01],                            // a success that doesn't exist
+        &[0x40, 7, 0, 5, 0, 3, 0x23, 0, 1],                // another packet's property
         &[0x40, 4, 0, 5, 0, 0x80],                         // properties cut off
         &[0xd0, 1, 0],                                     // PINGRESP with something in it
         &[0xe0, 2, 0x8e, 0x80],                            // DISCONNECT: properties cut off
