@@ -131,7 +131,7 @@ async fn a_broker_that_cannot_serve_a_node_is_told_from_one_that_can() {
     let fit: [&[u8]; 5] = [
         b"\x12\x00\x05other",
         &[0x28, 0, 0x29, 0, 0x2a, 0, 0x22, 0, 9, 0x24, 1, 0x25, 1],
-        b"\x1c\x00\x0bother.exampl\x13\x00\x00",
+        b"\x1c\x00\x0bother.examp\x13\x00\x00",
         &[0x13, 0xff, 0xff, 0x11, 0, 0, 0, 0],
         &[0x26, 0, 1, b'k', 0, 1, b'v', 0x26, 0, 1, b'k', 0, 1, b'v', 0x1f, 0, 1, b'r'],
     ];
