@@ -32,7 +32,7 @@ pub(crate) fn everything(
     }
     let mut peer = Peer::new(stream, tls)?;
     // A lie in one half of all cases, whatever the truth is.
-    let session_present = number % 2 == 0;
+    let session_present = number.is_multiple_of(2);
     match kind {
         2 => return Ok(()),
         3 => {

@@ -161,7 +161,7 @@ impl Pipe {
     /// [`Broken::Closed`], [`Broken::Line`].
     pub(super) async fn moves(&mut self) -> Result<(), Broken> {
         let reads = self.deaf || self.has_room();
-        let writes = !self.deaf && !(self.outgoing.is_empty() && self.flushed);
+        let writes = !(self.deaf || self.outgoing.is_empty() && self.flushed);
         if reads {
             self.incoming.reserve(wire::missing(&self.incoming).max(READ_BYTES));
         }

@@ -8,7 +8,7 @@ use edge_agent::link::{News, Reconnect};
 use tokio::time::{Instant, sleep_until};
 
 use crate::authority::Authority;
-use crate::gauntlet::{MOMENTS, Moment, NODE};
+use crate::gauntlet::{MOMENTS, Moment, NODE, figure};
 use crate::node::{Node, settings};
 use crate::scripted::{Scripted, Stage};
 
@@ -39,9 +39,7 @@ async fn no_broker_is_called_more_often_than_the_backoff_allows() {
     }
     for (name, trial) in trials {
         let attempts = trial.await.unwrap();
-        println!(
-            "FIGURE\thostile broker\tattempts in a minute, it {name}\t{attempts} of {ALLOWED}"
-        );
+        figure(&format!("attempts in a minute, it {name}"), format!("{attempts} of {ALLOWED}"));
         assert!((3..=ALLOWED).contains(&attempts), "it {name}: {attempts} attempts");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edge_agent::link::News;
 
 use crate::authority::Authority;
-use crate::gauntlet::{Case, Moment, NODE, quick, run};
+use crate::gauntlet::{Case, Moment, NODE, figure, quick, run};
 use crate::node::{Node, settings};
 use crate::scripted::{Packet, Scripted};
 
@@ -86,7 +86,7 @@ async fn a_packet_that_stops_at_any_byte_holds_the_node_no_longer_than_silence_d
     for node in nodes {
         node.await.unwrap();
     }
-    println!("FIGURE\thostile broker\tstalls within a packet\t{count}");
+    figure("stalls within a packet", count);
 }
 
 #[tokio::test]

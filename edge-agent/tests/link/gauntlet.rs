@@ -107,8 +107,15 @@ pub(crate) async fn run(cases: Vec<Case>) -> Told {
     let wrong = told.delivered.iter().find(|seq| !acknowledged.contains(&event(**seq)));
     assert_eq!(wrong, None, "told as delivered, and the broker never acknowledged it");
     broker.finish().await;
-    println!("FIGURE\thostile broker\tconnections survived\t{count}");
+    let test = std::thread::current().name().unwrap_or_default().replace('_', " ");
+    figure(&format!("hostile connections: {test}"), count);
     told
+}
+
+/// Prints one line of the table of figures.
+#[expect(clippy::print_stdout, reason = "a script collects these lines")]
+pub(crate) fn figure(what: &str, value: impl std::fmt::Display) {
+    println!("FIGURE\thostile broker\t{what}\t{value}");
 }
 
 fn event(seq: u64) -> Vec<u8> {

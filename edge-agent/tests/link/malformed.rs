@@ -66,7 +66,7 @@ fn packets() -> Vec<(&'static str, Vec<u8>)> {
         ("a web page", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
     ];
     for first in [0x20, 0x40, 0x90] {
-        let mut long = packet(first, &vec![0; 0x7f]);
+        let mut long = packet(first, &[0; 0x7f]);
         long.truncate(100);
         long[1] = 98;
         all.push(("a packet of zeros", long));

@@ -2,7 +2,7 @@
 //! may panic, hang, or pass for an acknowledgement of what was not acknowledged.
 
 use crate::authority::Authority;
-use crate::gauntlet::{MOMENTS, deliver, good, quick};
+use crate::gauntlet::{MOMENTS, deliver, figure, good, quick};
 use crate::scripted::Scripted;
 
 /// Connections of the short version and of the long one, each with a few packets.
@@ -29,7 +29,7 @@ async fn no_mutated_packet_stops_a_node() {
                 packets += 1;
             }
         }
-        println!("FIGURE\thostile broker\tmutated packets over the line\t{packets}");
+        figure("mutated packets over the line", packets);
         good(stage);
     });
     let told = deliver(quick(&authority, broker.port), &broker).await;

@@ -120,6 +120,80 @@ fn what_breaks_a_rule_is_no_packet() {
     }
 }
 
+/// Nothing that is read may panic, and where the bytes are cut into pieces changes nothing.
+#[test]
+#[expect(clippy::print_stdout, reason = "a script collects the figures")]
+fn bytes_of_any_kind_are_read_alike_however_they_come_in() {
+    let long = std::env::var("EDGE_AGENT_LONG").is_ok_and(|it| !it.is_empty());
+    let inputs = if long { 20_000_000 } else { 100_000 };
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut packets = 0_u64;
+    for _ in 0..inputs {
+        let bytes = bytes(&mut random);
+        let (mut whole, mut parts) = (BytesMut::from(&bytes[..]), BytesMut::new());
+        let mut expected = vec![];
+        let refusal = loop {
+            match take(&mut whole) {
+                Ok(Some(said)) => expected.push(said),
+                Ok(None) => break None,
+                Err(refusal) => break Some(refusal),
+            }
+        };
+        packets += u64::try_from(expected.len()).unwrap();
+        let mut expected = expected.into_iter();
+        'pieces: for piece in bytes.chunks(random.usize(1..8)) {
+            parts.extend_from_slice(piece);
+            loop {
+                match take(&mut parts) {
+                    Ok(Some(said)) => assert_eq!(Some(said), expected.next()),
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(Some(error), refusal);
+                        break 'pieces;
+                    }
+                }
+            }
+        }
+        assert_eq!(expected.next(), None, "{bytes:x?}");
+    }
+    println!("FIGURE\thostile broker\tmutated inputs to the packet reader\t{inputs}");
+    println!("FIGURE\thostile broker\tof them read as packets\t{packets}");
+}
+
+/// A packet or two, with a few bytes changed, and its length mostly right.
+fn bytes(random: &mut fastrand::Rng) -> Vec<u8> {
+    let bodies: [(u8, &[u8]); 6] = [
+        (0x20, &[0, 0, 13, 0x21, 0, 5, 0x27, 0, 1, 0, 0, 0x13, 0, 30, 0x24, 1]),
+        (0x90, &[0, 1, 7, 31, 0, 4, b'f', b'i', b'n', b'e', 1]),
+        (0x32, &[0, 1, b't', 0, 7, 10, 11, 0x85, 1, 38, 0, 1, b'k', 0, 1, b'v', b'!']),
+        (0x40, &[0, 2, 0x87, 7, 31, 0, 4, b'f', b'i', b'n', b'e']),
+        (0xd0, &[]),
+        (0xe0, &[0x9d, 6, 0x1c, 0, 3, b'a', b'.', b'b']),
+    ];
+    let mut all = vec![];
+    for _ in 0..random.usize(1..=2) {
+        let (mut first, mut body) =
+            random.choice(bodies).map(|(it, body)| (it, body.to_vec())).unwrap();
+        for _ in 0..random.usize(0..=3) {
+            let at = random.usize(..=body.len());
+            match random.u8(..8) {
+                0 => body.insert(at, random.u8(..)),
+                1 => body.truncate(at),
+                2 => first = random.u8(..),
+                _ if at < body.len() => {
+                    body[at] = random.choice([0, 1, 4, 0x7f, 0x80, 0xff]).unwrap()
+                }
+                _ => {}
+            }
+        }
+        let length =
+            if random.u8(..8) == 0 { random.u8(..) } else { u8::try_from(body.len()).unwrap() };
+        all.extend([first, length]);
+        all.extend(body);
+    }
+    all
+}
+
 /// What `packet`, which is whole, says.
 fn said(packet: &[u8]) -> Option<Said> {
     take(&mut BytesMut::from(packet)).unwrap()
