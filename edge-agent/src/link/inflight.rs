@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
+use crate::step::step;
+
 /// A packet that the broker acknowledges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -56,6 +58,7 @@ impl Inflight {
     pub(super) fn submit(&mut self, what: Sent, now: Instant) {
         self.entries.push_back(Entry { what, packet_id: 0, acknowledged: false });
         self.oldest_since.get_or_insert(now);
+        step!("packet.handed", ?what);
     }
 
     /// rumqttc sent the next packet, under this id.
@@ -63,6 +66,7 @@ impl Inflight {
         if let Some(entry) = self.entries.get_mut(self.sent) {
             entry.packet_id = packet_id;
             self.sent += 1;
+            step!("packet.sent", packet_id);
         }
     }
 
@@ -75,6 +79,7 @@ impl Inflight {
             .find(|entry| entry.packet_id == packet_id && !entry.acknowledged)?;
         entry.acknowledged = true;
         let what = entry.what;
+        step!("packet.acknowledged", ?what);
         while self.entries.front().is_some_and(|oldest| oldest.acknowledged) {
             self.entries.pop_front();
             self.sent -= 1;

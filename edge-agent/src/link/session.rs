@@ -172,6 +172,7 @@ impl<'a> Session<'a> {
             Some(Ask::Stop(status)) => {
                 self.publish(topics.status(), status, Some(Sent::Farewell))?;
                 self.phase = Phase::Leaving;
+                crate::step::step!("link.leaving");
                 Ok(())
             }
             Some(Ask::Order(Order::Publish { connection, seq, payload })) => {
@@ -289,6 +290,7 @@ impl<'a> Session<'a> {
         if pipe.options.keep_alive().is_zero() {
             pipe.options.set_keep_alive(pipe::keep_alive(self.settings));
         }
+        crate::step::step!("link.welcomed");
         let session_present = welcome.session_present;
         self.phase = Phase::Subscribing { session_present, held: vec![] };
         let filters: Vec<_> = self.command_topics.iter().map(|topic| pipe::filter(topic)).collect();
@@ -315,6 +317,7 @@ impl<'a> Session<'a> {
         {
             tracing::info!(session_present, "connected to the broker");
             self.tell(News::Up { connection: self.connection, session_present })?;
+            crate::step::step!("link.up");
             for news in held {
                 self.tell(news)?;
             }

@@ -19,6 +19,7 @@ use super::mark::{Position, sync_dir};
 use super::pieces::{self, Layout, SEGMENT_BYTES};
 use super::space::is_full;
 use super::{Batch, Row, event_key, event_seq};
+use crate::step::step;
 
 /// sled's own default is 1 GB.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -124,6 +125,7 @@ impl Disk {
 
     fn open_unguarded(path: &Path, syncs: Arc<AtomicU64>) -> Result<(Self, Scan), Failure> {
         wait_for_lock(path).map_err(Failure::system("waiting for the last user of the store"))?;
+        step!("sled.unlocked");
         let db = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
@@ -131,8 +133,10 @@ impl Disk {
             .flush_every_ms(None)
             .open()
             .map_err(Failure::sled("opening the store"))?;
+        step!("sled.opened");
         let file = File::open(path.join("db")).map_err(Failure::system("opening sled's file"))?;
         let (layout, scan) = scan(&db)?;
+        step!("sled.scanned");
         let mut disk = Self { db, file, layout, syncs, path: path.to_owned() };
         // A store may read well and still bring sled down at its first write. Better here, where
         // that is caught or counted, than in a batch at each start.
@@ -140,8 +144,10 @@ impl Disk {
             disk.apply(&[], position)?;
         }
         disk.sync()?;
+        step!("sled.tried");
         // Opening writes a snapshot file and drops the one before.
         sync_dir(path).map_err(Failure::system("syncing the store's directory"))?;
+        step!("sled.dir_synced");
         Ok((disk, scan))
     }
 
@@ -158,19 +164,24 @@ impl Disk {
             None => writes.remove(key),
         });
         writes.insert(pieces::POSITION_KEY, &position.encode()[..]);
-        self.db.apply_batch(writes).map_err(Failure::sled("writing"))
+        self.db.apply_batch(writes).map_err(Failure::sled("writing"))?;
+        step!("batch.applied");
+        Ok(())
     }
 
     /// Makes everything applied durable. The one place that does.
     pub(super) fn sync(&self) -> Result<(), Failure> {
         self.db.flush().map_err(Failure::sled("flushing"))?;
+        step!("batch.flushed");
         self.syncs.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]
         faults::strike(&self.path).map_err(Failure::system("syncing (injected)"))?;
         // sled's flush pushes the bytes with sync_file_range: neither the file's length and
         // extents nor the card's cache take part. Without this, power cuts lose acknowledged
         // rows, and sometimes the store.
-        self.file.sync_all().map_err(Failure::system("syncing"))
+        self.file.sync_all().map_err(Failure::system("syncing"))?;
+        step!("batch.synced");
+        Ok(())
     }
 
     /// Events of the range, ascending, as many as fit `max_bytes` but at least one, and the seq

@@ -17,6 +17,7 @@ use super::mark::{HighWater, Marker, Position, StoreId, sync_dir};
 use super::space::{Space, is_full};
 use super::writer::{Pace, Writer};
 use super::{Journal, OpenError, Opened, Options};
+use crate::step::step;
 
 /// So many starts may die while sled opens the store until it is put aside. One alone may have
 /// been killed by chance.
@@ -35,7 +36,9 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         move |source: io::Error| OpenError::System { doing, dir: dir.to_owned(), source }
     };
     make_dir(dir).map_err(system("making the data directory"))?;
+    step!("store.dir_made");
     let lock = lock(dir)?;
+    step!("store.locked");
     let space = Space::new(dir, options.min_free_bytes, options.reserve_bytes);
     let mut opening =
         Opening::begin(dir)
@@ -43,13 +46,17 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
                 if is_full(&error) && space.release() { Opening::begin(dir) } else { Err(error) }
             })
             .map_err(system("noting that the store is being opened"))?;
+    step!("store.opening_noted");
     aside::prune(dir).map_err(system("removing old stores that were put aside"))?;
 
     let marker = Marker::read(dir).map_err(system("reading store.id"))?;
+    step!("store.marker_read");
     let syncs = Arc::new(AtomicU64::new(0));
     let found = open_disk(dir, &space, &mut opening, &syncs)?;
     let (mark, slots) = HighWater::open(dir).map_err(system("opening the high-water mark"))?;
+    step!("store.high_water_opened");
     drop(opening);
+    step!("store.opening_over");
 
     let scan = found.scan;
     let verdict = judge(marker, &slots, &scan, found.put_aside);
@@ -89,11 +96,13 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
             writer
                 .begin()
                 .map_err(|failure| system("beginning the store")(io::Error::other(failure)))?;
+            step!("store.begun");
             None
         }
         Verdict::Lost(lost) => {
             tracing::error!(lost, new_id = %id, "the store is not what it was");
             writer.marker_due = true;
+            step!("store.loss_found");
             Some(lost)
         }
     };
@@ -102,6 +111,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         .name("store".to_owned())
         .spawn(move || writer.run(&inbox))
         .map_err(system("starting the store's thread"))?;
+    step!("store.at_work");
     Ok(Opened {
         journal: Journal { requests, thread, syncs },
         completions: receiver,
@@ -194,6 +204,7 @@ fn move_aside(dir: &Path, opening: &mut Opening, why: &str) -> Result<String, Op
     };
     let aside = aside::put_aside(dir).map_err(system)?;
     opening.reset().map_err(system)?;
+    step!("aside.recounted");
     Ok(format!("the store could not be opened ({why}) and is now in {}", aside.display()))
 }
 
