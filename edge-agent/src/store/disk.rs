@@ -145,6 +145,10 @@ impl Disk {
         }
         disk.sync()?;
         step!("sled.tried");
+        // sled writes it once and never syncs it, and refuses a store where it came out empty.
+        File::open(path.join("conf"))
+            .and_then(|conf| conf.sync_all())
+            .map_err(Failure::system("syncing sled's configuration"))?;
         // Opening writes a snapshot file and drops the one before.
         sync_dir(path).map_err(Failure::system("syncing the store's directory"))?;
         step!("sled.dir_synced");

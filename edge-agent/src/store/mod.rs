@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! data_dir/lock        held while the store is open
-//!          store/      sled
+//!          store/      sled; made as `store.new`
 //!          store.id    whose history this is; written once         ┐ what sled itself would
 //!          high-water  how far it had come; follows the flushes    ┘ not tell: a rollback
 //!          opening     a start is at it, or died at it

@@ -171,7 +171,8 @@ fn open_disk(
         put_aside = Some(move_aside(dir, opening, &why)?);
     }
     loop {
-        let failure = match Disk::open(&path, Arc::clone(syncs)) {
+        let whole = if path.exists() { Ok(()) } else { make(dir, syncs) };
+        let failure = match whole.and_then(|()| Disk::open(&path, Arc::clone(syncs))) {
             Ok((disk, scan)) => return Ok(Found { disk, scan, put_aside }),
             Err(failure) => failure,
         };
@@ -194,6 +195,25 @@ fn open_disk(
             }
         }
     }
+}
+
+/// Makes the store under another name first. A `store` that is there was whole once: one that can't
+/// be opened is a loss, never a making that was interrupted.
+fn make(dir: &Path, syncs: &Arc<AtomicU64>) -> Result<(), Failure> {
+    let draft = dir.join("store.new");
+    match fs::remove_dir_all(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Failure::system("removing a half-made store")(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    drop(Disk::open(&draft, Arc::clone(syncs))?);
+    step!("store.drafted");
+    fs::rename(&draft, dir.join("store"))
+        .and_then(|()| sync_dir(dir))
+        .map_err(Failure::system("putting a new store in its place"))?;
+    step!("store.made");
+    Ok(())
 }
 
 fn move_aside(dir: &Path, opening: &mut Opening, why: &str) -> Result<String, OpenError> {
