@@ -106,11 +106,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     step!("start.store_opened");
     let boot_id = boot_id().map_err(system("its boot id"))?;
     let settings = settings(&config, &opened, boot_id).map_err(system("randomness"))?;
-    let Opened { journal, completions, rows, events, lost, id: _ } = opened;
+    let Opened { journal, completions, rows, events, last_seq, lost, id: _ } = opened;
     let rows = rows.into_iter().map(|row| (row.key, row.value)).collect();
     // What was lost is lost from the history before: a new one has begun.
     let new_store = lost.is_some();
-    let found = Found { rows, events, lost, new_store };
+    let found = Found { rows, events, last_seq, lost, new_store };
     let mut node = Node::recover(settings.clone(), found, clock.now());
     step!("start.recovered");
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing else touches sled, and nobody else flushes. `docs/storage.md` says what is assumed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
@@ -126,6 +126,7 @@ impl Disk {
     fn open_unguarded(path: &Path, syncs: Arc<AtomicU64>) -> Result<(Self, Scan), Failure> {
         wait_for_lock(path).map_err(Failure::system("waiting for the last user of the store"))?;
         step!("sled.unlocked");
+        remove_unfinished(path).map_err(Failure::system("removing a half-written snapshot"))?;
         let db = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
@@ -244,6 +245,22 @@ fn scan(db: &sled::Db) -> Result<(Layout, Scan), Failure> {
         }
     }
     Ok((layout, scan))
+}
+
+/// Removes a snapshot that a death left half written. sled takes it for the newest one, finds it
+/// damaged and refuses the store, though the one before is whole and all rows are there.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits until sled's lock on its file is free. sled's threads let go of it shortly after the

@@ -71,6 +71,8 @@ pub struct Opened {
     pub rows: Vec<Row>,
     /// Each event's seq and its value's length in bytes, ascending. The values stay on the disk.
     pub events: Vec<(u64, u32)>,
+    /// The highest event seq ever given in this history; the event may have been deleted since.
+    pub last_seq: u64,
     /// What this start found missing, for people to read.
     pub lost: Option<String>,
 }

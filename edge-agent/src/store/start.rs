@@ -67,10 +67,11 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     let known = || slots.iter().chain(&scan.position);
     let position = Position {
         id,
-        last_seq: scan
-            .position
-            .map_or(0, |position| position.last_seq)
-            .max(scan.events.last().map_or(0, |event| event.0)),
+        last_seq: match verdict {
+            Verdict::Same(_) => scan.position.map_or(0, |position| position.last_seq),
+            // A new history counts from 1.
+            Verdict::New | Verdict::Lost(_) => 0,
+        },
         // Never lower than in either slot: the newest of them is the one that is not overwritten.
         generation: known().map(|position| position.generation).max().unwrap_or(0),
     };
@@ -118,6 +119,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         id: id.to_string(),
         rows: scan.rows,
         events: scan.events,
+        last_seq: position.last_seq,
         lost,
     })
 }
@@ -263,6 +265,10 @@ fn judge(marker: Marker, slots: &[Position], scan: &Scan, put_aside: Option<Stri
         }
         (Marker::Id(_), _) => {}
     }
+    if mark.is_none() && marker != Marker::Absent {
+        // It was synced before store.id was written: without it, a rollback would not be seen.
+        lost.push("high-water is missing or damaged".to_owned());
+    }
     if let Some(mark) = mark {
         let (seq, generation) = scan.position.map_or((0, 0), |p| (p.last_seq, p.generation));
         if seq < mark.last_seq || generation < mark.generation {
@@ -311,7 +317,7 @@ mod tests {
     #[test]
     fn a_store_at_or_ahead_of_its_mark_is_the_same() {
         let id = StoreId::random().unwrap();
-        for mark in [vec![], vec![at(id, 7, 3)], vec![at(id, 7, 3), at(id, 8, 4)]] {
+        for mark in [vec![at(id, 7, 3)], vec![at(id, 7, 3), at(id, 8, 4)]] {
             let verdict = judge(Marker::Id(id), &mark, &scan(Some(at(id, 8, 4))), None);
             assert_eq!(verdict, Verdict::Same(id));
         }
@@ -342,9 +348,17 @@ mod tests {
         let mut found = scan(Some(at(id, 1, 1)));
         found.rows.push(Row { key: b"session/a".to_vec(), value: vec![] });
         assert_eq!(lost(&judge(Marker::Absent, &[], &found, None)), "store.id is missing");
-        assert_eq!(lost(&judge(Marker::Damaged, &[], &found, None)), "store.id is damaged");
+        let verdict = judge(Marker::Damaged, &[at(id, 1, 1)], &found, None);
+        assert_eq!(lost(&verdict), "store.id is damaged");
         let verdict = judge(Marker::Absent, &[at(id, 9, 9)], &scan(None), None);
         assert!(lost(&verdict).contains("rolled back from seq 9 to 0"));
+    }
+
+    #[test]
+    fn a_store_whose_mark_is_gone_may_have_been_rolled_back() {
+        let id = StoreId::random().unwrap();
+        let verdict = judge(Marker::Id(id), &[], &scan(Some(at(id, 8, 4))), None);
+        assert_eq!(lost(&verdict), "high-water is missing or damaged");
     }
 
     #[test]

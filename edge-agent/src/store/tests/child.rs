@@ -161,8 +161,8 @@ impl Heard {
     pub(super) fn compare(&mut self, store: &Opened) -> Result<(), String> {
         let or = |good: bool, wrong: String| if good { Ok(()) } else { Err(wrong) };
         or(store.lost.is_none(), format!("told lost: {:?}", store.lost))?;
-        let id = self.id.get_or_insert_with(|| store.id.clone());
-        or(*id == store.id, format!("the store {id} is now {}", store.id))?;
+        let same = self.id.as_ref().is_none_or(|id| *id == store.id);
+        or(same, format!("the store {:?} is now {}", self.id, store.id))?;
         let last = store.events.last().map_or(0, |event| event.0);
         or(last >= self.stored, format!("{} was stored, {last} is there", self.stored))?;
         let expected: Vec<u64> = ((last + 1).saturating_sub(EVENTS_KEPT).max(1)..=last).collect();
