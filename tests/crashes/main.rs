@@ -4,6 +4,7 @@
 //! `EDGE_AGENT_LONG=1` asks for the long counts. A failure names its seed; `EDGE_AGENT_CRASH_SEED=n`
 //! takes that one.
 
+mod damages;
 mod fragile;
 mod judge;
 mod points;

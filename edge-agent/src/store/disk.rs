@@ -2,6 +2,7 @@
 //!
 //! Nothing else touches sled, and nobody else flushes. `docs/storage.md` says what is assumed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::RangeInclusive;
@@ -15,10 +16,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::mark::{Position, sync_dir};
+use super::mark::{POSITION_BYTES, Position, sync_dir};
 use super::pieces::{self, Layout, SEGMENT_BYTES};
 use super::space::is_full;
-use super::{Batch, Row, event_key, event_seq};
+use super::sum::Sum;
+use super::{Batch, Row, Write, event_key, event_seq};
 use crate::step::step;
 
 /// sled's own default is 1 GB.
@@ -95,6 +97,8 @@ pub(super) struct Scan {
     pub(super) position: Option<Position>,
     /// Rows whose pieces are not all there. Left out of the above.
     pub(super) incomplete: usize,
+    /// Whether these are other rows than were stored.
+    pub(super) altered: bool,
 }
 
 /// Seq and value, ascending.
@@ -107,6 +111,7 @@ pub(super) struct Disk {
     /// sled's file, opened once more: sled itself never calls fsync when asked to flush.
     file: File,
     layout: Layout,
+    sum: Sum,
     syncs: Arc<AtomicU64>,
     #[cfg_attr(not(test), expect(dead_code, reason = "names the store for injected faults"))]
     path: PathBuf,
@@ -136,9 +141,9 @@ impl Disk {
             .map_err(Failure::sled("opening the store"))?;
         step!("sled.opened");
         let file = File::open(path.join("db")).map_err(Failure::system("opening sled's file"))?;
-        let (layout, scan) = scan(&db)?;
+        let (layout, sum, scan) = scan(&db)?;
         step!("sled.scanned");
-        let mut disk = Self { db, file, layout, syncs, path: path.to_owned() };
+        let mut disk = Self { db, file, layout, sum, syncs, path: path.to_owned() };
         // A store may read well and still bring sled down at its first write. Better here, where
         // that is caught or counted, than in a batch at each start.
         if let Some(position) = &scan.position {
@@ -162,14 +167,29 @@ impl Disk {
     /// is under way sled frees no space that the state before still needs: with a sync after
     /// each, a power cut can't find old rows overwritten and new ones missing.
     pub(super) fn apply(&mut self, group: &[Batch], position: &Position) -> Result<(), Failure> {
-        let mut writes = sled::Batch::default();
+        let mut changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
         let writes_of_all = group.iter().flat_map(|batch| &batch.writes);
-        self.layout.lay_out(writes_of_all, |key, value| match value {
-            Some(value) => writes.insert(key, value),
-            None => writes.remove(key),
+        self.layout.lay_out(writes_of_all, |key, value| {
+            changes.insert(key, value);
         });
-        writes.insert(pieces::POSITION_KEY, &position.encode()[..]);
+        let mut sum = self.sum;
+        let mut writes = sled::Batch::default();
+        for (key, value) in changes {
+            if let Some(before) = self.db.get(&key).map_err(Failure::sled("reading"))? {
+                sum.remove(&key, &before);
+            }
+            match value {
+                Some(value) => {
+                    sum.add(&key, &value);
+                    writes.insert(key, value);
+                }
+                None => writes.remove(key),
+            }
+        }
+        let row = [&position.encode()[..], &sum.encode()].concat();
+        writes.insert(pieces::POSITION_KEY, row);
         self.db.apply_batch(writes).map_err(Failure::sled("writing"))?;
+        self.sum = sum;
         step!("batch.applied");
         Ok(())
     }
@@ -218,18 +238,48 @@ impl Disk {
         }
         Ok((*seqs.end(), found))
     }
+
+    /// Every row that is complete, events included, a batch of them at a time.
+    pub(super) fn each_batch(
+        &self,
+        mut take: impl FnMut(Vec<Write>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for entry in self.db.iter() {
+            let (stored, head) = entry.map_err(Failure::sled("reading"))?;
+            let Some(key) = pieces::key_of_row(&stored) else { continue };
+            let value = pieces::join(key, &head, |k| self.db.get(k));
+            let Some(value) = value.map_err(Failure::sled("reading"))? else { continue };
+            bytes += value.len();
+            batch.push(Write::Put { key: key.to_vec(), value });
+            if bytes >= SAVED_BYTES {
+                take(std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        take(batch)
+    }
 }
 
+/// What is worth one batch of a store that is being saved.
+const SAVED_BYTES: usize = 1 << 20;
+
 /// Reads every row, so that whatever damage sled notices at all is noticed now.
-fn scan(db: &sled::Db) -> Result<(Layout, Scan), Failure> {
+fn scan(db: &sled::Db) -> Result<(Layout, Sum, Scan), Failure> {
     let mut scan = Scan::default();
     let mut layout = Layout::default();
+    let mut sum = Sum::default();
+    let mut stored_sum = None;
     for entry in db.iter() {
         let (stored, head) = entry.map_err(Failure::sled("reading"))?;
         if stored == pieces::POSITION_KEY {
-            scan.position = Position::decode(&head);
+            // A store of an older version has no sum yet.
+            let (position, rest) = head.split_at(head.len().min(POSITION_BYTES));
+            scan.position = Position::decode(position);
+            stored_sum = rest.try_into().ok().map(Sum::decode);
             continue;
         }
+        sum.add(&stored, &head);
         let Some(key) = pieces::key_of_row(&stored) else { continue };
         layout.found(key, &head);
         if let Some(seq) = event_seq(key) {
@@ -244,7 +294,8 @@ fn scan(db: &sled::Db) -> Result<(Layout, Scan), Failure> {
             None => scan.incomplete += 1,
         }
     }
-    Ok((layout, scan))
+    scan.altered = stored_sum.is_some_and(|stored| stored != sum);
+    Ok((layout, sum, scan))
 }
 
 /// Removes a snapshot that a death left half written. sled takes it for the newest one, finds it

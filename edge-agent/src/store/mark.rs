@@ -51,7 +51,7 @@ pub(super) struct Position {
 }
 
 /// Frozen: magic with the version, id, last seq and generation big endian, checksum.
-const POSITION_BYTES: usize = 4 + 8 + 8 + 8 + CHECKSUM_BYTES;
+pub(super) const POSITION_BYTES: usize = 4 + 8 + 8 + 8 + CHECKSUM_BYTES;
 const MAGIC: &[u8; 4] = b"eap1";
 /// Half a SHA-256: nobody forges this file, a card merely garbles it.
 const CHECKSUM_BYTES: usize = 16;

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! data_dir/lock        held while the store is open
-//!          store/      sled; made as `store.new`
+//!          store/      sled; made as `store.new`, or saved from a damaged one as `store.saved`
 //!          store.id    whose history this is; written once         ┐ what sled itself would
 //!          high-water  how far it had come; follows the flushes    ┘ not tell: a rollback
 //!          opening     a start is at it, or died at it
@@ -22,10 +22,13 @@ mod aside;
 mod disk;
 mod mark;
 mod pieces;
+mod salvage;
 mod space;
 mod start;
+mod sum;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod writer;
 
 use std::io;

@@ -210,7 +210,8 @@ impl Writer {
                 }
                 let (disk, scan) = Disk::open(&self.path, Arc::clone(&self.syncs))?;
                 let found = scan.position.map(|position| position.generation);
-                if found < self.durable.map(|position| position.generation) || scan.incomplete > 0 {
+                let behind = found < self.durable.map(|position| position.generation);
+                if behind || scan.incomplete > 0 || scan.altered {
                     return Err(Failure::Damage("rows that were stored are gone".to_owned()));
                 }
                 disk
