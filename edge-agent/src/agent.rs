@@ -34,6 +34,7 @@ use crate::node::settings::Settings;
 use crate::node::time::BootMs;
 use crate::node::{Act, Disk, Effects, Input, Node, ScriptOutcome};
 use crate::runners::script::{self, Outcome, ScriptRun};
+use crate::step::step;
 use crate::store::{Completion, Journal, SpaceLevel};
 
 /// Batches that wait for the disk, before the loop lets commands wait at the broker.
@@ -158,7 +159,9 @@ impl Agent {
         let now = self.clock.now();
         self.scripts_known = false;
         let effects = self.node.settle(now);
+        step!("loop.settled");
         self.perform(effects);
+        step!("loop.performed");
         if self.offline_because.is_none() && now.boot >= self.telemetry_at {
             self.telemetry_at = now.boot + TELEMETRY_MS;
             self.telemetry();
@@ -183,11 +186,14 @@ impl Agent {
         for (outlet, number, order) in std::mem::take(&mut effects.orders) {
             if let Some(driver) = self.drivers.get(&outlet) {
                 let _ = driver.send((number, order));
+                step!("order.handed", %outlet, number);
             }
         }
         let (batch, ready) = self.sequence.admit(effects, self.connection);
         if let Some(batch) = batch {
+            let number = batch.number;
             self.journal.submit(batch);
+            step!("batch.submitted", number);
         }
         ready.into_iter().for_each(|(connection, act)| self.act(act, connection));
     }
@@ -197,17 +203,26 @@ impl Agent {
             Act::Acknowledge(token) => {
                 if let Some(token) = self.tokens.remove(&token) {
                     self.link.order(link::Order::Acknowledge(token));
+                    step!("command.acknowledged");
                 }
             }
             Act::Publish { seq, payload } => {
                 self.link.order(link::Order::Publish { connection, seq, payload });
+                step!("event.handed", seq);
             }
-            Act::Load { seqs, max_bytes } => self.journal.load(seqs, max_bytes),
+            Act::Load { seqs, max_bytes } => {
+                self.journal.load(seqs, max_bytes);
+                step!("events.asked_for");
+            }
             Act::Status(payload) => self.link.order(link::Order::Status(payload)),
             Act::State(payload) => self.link.order(link::Order::State(payload)),
             Act::Telemetry => self.telemetry(),
-            Act::Begin { task, attempt } => self.step(Input::Begun { task, attempt }),
+            Act::Begin { task, attempt } => {
+                step!("attempt.begun", %task, attempt);
+                self.step(Input::Begun { task, attempt });
+            }
             Act::Run { task, attempt, script, timeout_ms } => {
+                step!("script.ordered", %task, attempt);
                 let run = ScriptRun {
                     task: task.to_string(),
                     attempt,
@@ -220,6 +235,7 @@ impl Agent {
             Act::Kill { task } => {
                 if let Some(stop) = self.stops.remove(&task) {
                     let _ = stop.send(());
+                    step!("script.recalled", %task);
                 }
             }
         }
@@ -238,6 +254,7 @@ impl Agent {
                 Outcome::Failed { error, for_good } => ScriptOutcome::Failed { error, for_good },
                 Outcome::Stopped => ScriptOutcome::Stopped,
             };
+            step!("script.told", %task, attempt);
             let _ = inbox.send(Input::Script { task, attempt, outcome });
         });
     }
@@ -246,6 +263,7 @@ impl Agent {
         let figures = figures::telemetry(self.clock.now(), &self.config.data_dir);
         let payload = encode(self.settings.encoding, &figures);
         self.link.order(link::Order::Telemetry(payload));
+        step!("telemetry.handed");
     }
 
     /// The wall clock went on: the node looks what that means.
@@ -261,12 +279,14 @@ impl Agent {
             self.stops.remove(task);
         }
         self.step(input);
+        step!("loop.heard");
         None
     }
 
     fn completed(&mut self, completion: Option<Completion>) -> Option<Ended> {
         match completion {
             Some(Completion::Stored { through }) => {
+                step!("batch.confirmed", through);
                 for (connection, act) in self.sequence.stored(through) {
                     self.act(act, connection);
                 }
@@ -276,6 +296,7 @@ impl Agent {
             }
             Some(Completion::Loaded { from, through, rows }) => {
                 self.step(Input::Loaded { from, through, rows });
+                step!("events.loaded");
             }
             Some(Completion::Trouble { error, full }) => {
                 tracing::error!(error, full, "the store can't write; it goes on trying");
@@ -298,6 +319,7 @@ impl Agent {
                 self.connection = connection;
                 self.offline_because = None;
                 self.step(Input::Up { session_present });
+                step!("loop.online");
             }
             Some(link::News::Down { reason, session_taken_over }) => {
                 if session_taken_over {
@@ -318,8 +340,12 @@ impl Agent {
                     self.step(Input::Scripts(scripts));
                 }
                 self.step(Input::Command { token: number, payload, retained });
+                step!("command.taken_in");
             }
-            Some(link::News::Delivered { seq }) => self.step(Input::Delivered { seq }),
+            Some(link::News::Delivered { seq }) => {
+                self.step(Input::Delivered { seq });
+                step!("event.delivered", seq);
+            }
             Some(link::News::Refused { seq, code }) => {
                 tracing::warn!(seq, code, "the broker refused an event");
                 self.step(Input::Refused { seq, code });
@@ -349,6 +375,7 @@ impl Agent {
     async fn stop(mut self, mut doors: Doors) {
         self.step(Input::Stop);
         self.settle();
+        step!("stop.decided");
         let stored = async {
             while self.sequence.unstored() > 0 {
                 let completion = doors.completions.recv().await;
@@ -363,19 +390,23 @@ impl Agent {
                 "the disk takes too long; what is not stored is left to the next start"
             );
         }
+        step!("stop.stored");
         self.stops.clear();
         let scripts = async { while self.scripts.join_next().await.is_some() {} };
         if timeout(STOP_PATIENCE, scripts).await.is_err() {
             tracing::warn!("a script did not end in time");
         }
+        step!("stop.scripts_ended");
         let status = Node::offline(&self.settings, OfflineReason::Shutdown);
         self.link.shutdown(status).await;
+        step!("stop.offline");
         let journal = self.journal;
         let closed = tokio::task::spawn_blocking(move || journal.close());
         // A disk that did not answer so far gets no second chance: systemd's patience has an end.
         if all_stored && timeout(STOP_PATIENCE, closed).await.is_err() {
             tracing::error!("the store could not be closed in time");
         }
+        step!("stop.closed");
     }
 }
 

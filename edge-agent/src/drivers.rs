@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::host::clock::Clock;
 use crate::host::systemd::Progress;
 use crate::node::{Failure, Input, Order, Reading};
+use crate::step::step;
 
 /// No order takes longer, whatever the device does: a slow plug is an unreachable one.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,8 +58,12 @@ async fn drive(
                     Some((newest, Order::Off)) if order == Order::Off => {
                         progress.beat();
                         number = newest;
+                        step!("order.joined", outlet = %id, number);
                     }
-                    newer => break newer,
+                    newer => {
+                        step!("order.overtaken", outlet = %id, number);
+                        break newer;
+                    }
                 },
                 result = &mut performing => {
                     if let Err(failure) = &result {
@@ -66,6 +71,7 @@ async fn drive(
                     }
                     // The loop has ended if nobody listens, and so does the process.
                     let _ = inbox.send(Input::Outlet { outlet: id.clone(), number, result });
+                    step!("order.told", outlet = %id, number);
                     break orders.recv().await;
                 }
             }
@@ -78,11 +84,29 @@ async fn perform(outlet: &mut AnyOutlet, order: Order, clock: &Clock) -> Result<
         match order {
             Order::On { off_by } => {
                 let lease = off_by.map(|at| Duration::from_millis(at - clock.now().boot));
-                outlet.on(lease).await
+                step!("on.begun", leased = lease.is_some());
+                let reading = outlet.on(lease).await;
+                step!("on.over");
+                reading
             }
-            Order::Off => outlet.off().await,
-            Order::ClearLease => outlet.clear_lease().await,
-            Order::Read => outlet.read().await,
+            Order::Off => {
+                step!("off.begun");
+                let reading = outlet.off().await;
+                step!("off.over");
+                reading
+            }
+            Order::ClearLease => {
+                step!("lease.clearing");
+                let reading = outlet.clear_lease().await;
+                step!("lease.cleared");
+                reading
+            }
+            Order::Read => {
+                step!("read.begun");
+                let reading = outlet.read().await;
+                step!("read.over");
+                reading
+            }
         }
     };
     match timeout(PATIENCE, answer).await {

@@ -16,6 +16,7 @@ pub mod local;
 pub mod node;
 pub mod runners;
 pub mod status;
+mod step;
 pub mod store;
 
 /// An error and all that led to it, joined by `: `.

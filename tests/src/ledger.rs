@@ -16,6 +16,10 @@ pub struct Ledger {
     /// In the order of arrival, repeats left out.
     events: Vec<Event>,
     index: BTreeMap<(String, u64), usize>,
+    /// By type and what they are about.
+    subjects: BTreeMap<(&'static str, String), Vec<usize>>,
+    /// Whether each command was accepted, and how often it was answered, repeats left out.
+    answers: BTreeMap<CommandId, (bool, usize)>,
     /// What was found wrong as it arrived.
     wrong: Vec<String>,
 }
@@ -77,7 +81,19 @@ impl Ledger {
         if event.seq > 1 && !self.index.contains_key(&(event.store.clone(), event.seq - 1)) {
             self.wrong.push(format!("{event:?} came before the one that precedes it"));
         }
-        self.index.insert(name, self.events.len());
+        let number = self.events.len();
+        self.index.insert(name, number);
+        self.subjects.entry((event.what.kind(), subject_of(&event))).or_default().push(number);
+        let answered = match &event.what {
+            What::CommandAccepted(answer) if !answer.repeat => Some((&answer.command, true)),
+            What::CommandRejected(answer) if !answer.repeat => {
+                answer.command.as_ref().map(|command| (command, false))
+            }
+            _ => None,
+        };
+        if let Some((command, accepted)) = answered {
+            self.answers.entry(command.clone()).or_insert((accepted, 0)).1 += 1;
+        }
         self.events.push(event);
     }
 
@@ -96,23 +112,28 @@ impl Ledger {
         &self.events
     }
 
-    /// How many of type `kind` are about `subject`: a session's, task's or command's id.
+    /// Those of type `kind` that are about `subject`: a session's, task's or command's id.
+    pub fn about(&self, kind: &'static str, subject: &str) -> impl Iterator<Item = &Event> {
+        let numbers = self.subjects.get(&(kind, subject.to_owned())).into_iter().flatten();
+        numbers.map(|number| &self.events[*number])
+    }
+
+    /// How many of type `kind` are about `subject`.
     #[must_use]
-    pub fn count(&self, kind: &str, subject: &str) -> usize {
-        let about = |event: &&Event| event.what.kind() == kind && subject_of(event) == subject;
-        self.events.iter().filter(about).count()
+    pub fn count(&self, kind: &'static str, subject: &str) -> usize {
+        self.about(kind, subject).count()
     }
 
     /// Whether `command` was accepted, once it was answered; repeats of the answer don't count.
     #[must_use]
     pub fn answer(&self, command: &CommandId) -> Option<bool> {
-        self.events.iter().find_map(|event| match &event.what {
-            What::CommandAccepted(accepted) if accepted.command == *command => Some(true),
-            What::CommandRejected(rejected) if rejected.command.as_ref() == Some(command) => {
-                Some(false)
-            }
-            _ => None,
-        })
+        self.answers.get(command).map(|(accepted, _)| *accepted)
+    }
+
+    /// How often `command` was answered, repeats of the answer left out.
+    #[must_use]
+    pub fn answers(&self, command: &CommandId) -> usize {
+        self.answers.get(command).map_or(0, |(_, times)| *times)
     }
 }
 

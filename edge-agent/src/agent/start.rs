@@ -27,6 +27,7 @@ use crate::link::{self, Link, Reconnect, TlsError};
 use crate::node::settings::{OutletSettings, Settings, TaskLimits};
 use crate::node::time::BootMs;
 use crate::node::{Found, Node};
+use crate::step::step;
 use crate::store::{self, OpenError, Opened, Options};
 use crate::{drivers, local};
 
@@ -94,6 +95,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let stop = Stop::new().map_err(system("signals"))?;
     let alarm = Alarm::new().map_err(system("a timer"))?;
     let tls = tls(&config)?;
+    step!("start.identified");
 
     let paced_by = Arc::clone(&clock);
     let options = Options {
@@ -102,14 +104,16 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         boot_ms: Arc::new(move || paced_by.now().boot.uptime_ms()),
     };
     let opened = store::open(&config.data_dir, options)?;
+    step!("start.store_opened");
     let boot_id = boot_id().map_err(system("its boot id"))?;
     let settings = settings(&config, &opened, boot_id).map_err(system("randomness"))?;
-    let Opened { journal, completions, rows, events, lost, id: _ } = opened;
+    let Opened { journal, completions, rows, events, last_seq, lost, id: _ } = opened;
     let rows = rows.into_iter().map(|row| (row.key, row.value)).collect();
     // What was lost is lost from the history before: a new one has begun.
     let new_store = lost.is_some();
-    let found = Found { rows, events, lost, new_store };
+    let found = Found { rows, events, last_seq, lost, new_store };
     let mut node = Node::recover(settings.clone(), found, clock.now());
+    step!("start.recovered");
 
     let systemd = Arc::new(Systemd::from_environment());
     let mut supervisor = Supervisor::new(Arc::clone(&systemd));
@@ -124,14 +128,17 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
         driving.insert(id.clone(), orders);
     }
+    step!("start.outlets_driven");
     // What nothing covers goes off before anything else is done.
     let first = node.settle(clock.now());
 
     let (link, news) = Link::spawn(link_settings(&config, tls, &settings));
+    step!("start.linked");
     let socket = |source| StartError::Socket { path: config.socket.clone(), source };
     let listener = local::listen(&config.socket).map_err(socket)?;
     let (ask, questions) = channel(8);
     tokio::spawn(local::serve(listener, ask));
+    step!("start.socket_opened");
     let pulse = supervisor.period().map(|period| period / 2);
     tokio::spawn(supervisor.run());
 
@@ -162,10 +169,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         config,
     };
     agent.perform(first);
+    step!("start.performed");
     systemd.ready();
+    step!("start.ready");
     tracing::info!(node = %agent.settings.node, version = agent.settings.version, "running");
     let ended = agent.turn(&mut doors, stop.asked()).await;
     systemd.stopping();
+    step!("stop.begun");
     match ended {
         Ended::Stopped => {
             agent.stop(doors).await;

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::step::step;
+
 /// The line to systemd.
 #[derive(Debug)]
 pub struct Systemd {
@@ -141,6 +143,7 @@ impl Supervisor {
             self.parts.iter().filter(|part| part.stalled()).map(|part| part.name.clone()).collect();
         if stalled.is_empty() {
             self.systemd.tell(&NotifyState::Watchdog);
+            step!("watchdog.fed");
             for part in &mut self.parts {
                 part.beats_when_fed = part.progress.beats();
             }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::step::step;
+
 /// The Receive Maximum that the link announces: how many commands the broker sends ahead of their
 /// acknowledgements. With 256 KiB a packet this bounds what a flood can pile up here to 8 MiB.
 pub(super) const RECEIVE_MAXIMUM: u16 = 32;
@@ -54,6 +56,7 @@ impl Arrivals {
         }
         let token = Token { connection: self.connection, arrival: self.next };
         self.waiting.insert(self.next, packet_id);
+        step!("command.arrived");
         self.next += 1;
         Admission::Admitted(token)
     }
@@ -64,6 +67,7 @@ impl Arrivals {
         if token.connection != self.connection {
             return None;
         }
+        step!("command.released");
         self.waiting.remove(&token.arrival).flatten()
     }
 }

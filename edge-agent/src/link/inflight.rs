@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
+use crate::step::step;
+
 /// A packet that the broker acknowledges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -55,6 +57,7 @@ impl Inflight {
         self.last_packet_id = packet_id;
         self.entries.push_back(Entry { what, packet_id, acknowledged: false });
         self.oldest_since.get_or_insert(now);
+        step!("packet.sent", packet_id, ?what);
         packet_id
     }
 
@@ -66,6 +69,7 @@ impl Inflight {
             .find(|entry| entry.packet_id == packet_id && !entry.acknowledged)?;
         entry.acknowledged = true;
         let what = entry.what;
+        step!("packet.acknowledged", ?what);
         while self.entries.front().is_some_and(|oldest| oldest.acknowledged) {
             self.entries.pop_front();
             self.oldest_since = (!self.entries.is_empty()).then_some(now);

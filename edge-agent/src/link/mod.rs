@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::endpoint::Endpoint;
+use crate::step::step;
 use edge_protocol::id::GroupId;
 use edge_protocol::topic::Topics;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -209,12 +210,14 @@ async fn run(
             return;
         };
         tracing::debug!(%endpoint, connection, "connecting");
+        step!("link.connecting");
         let session = Session::run(connection, endpoint, &settings, &mut asks, &news);
         let Lost { reason, session_taken_over, worked } = match session.await {
             End::Stopped => return,
             End::Lost(lost) => lost,
         };
         let pause = backoff.after(worked, session_taken_over);
+        step!("link.lost");
         let pause_ms = pause.as_millis();
         tracing::warn!(%endpoint, reason, session_taken_over, pause_ms, "the broker is out of reach");
         if news.send(News::Down { reason, session_taken_over }).is_err() {

@@ -18,6 +18,7 @@ use super::welcome::Limits;
 use super::wire::Said;
 use super::{Ask, News, Order, Settings, stop_ordered};
 use crate::endpoint::Endpoint;
+use crate::step::step;
 
 /// From the first packet to the broker's welcome: name, TCP, TLS, CONNACK. A peer that stalls in
 /// the middle of the handshake costs no more.
@@ -190,6 +191,7 @@ impl<'a> Session<'a> {
                 }
             } else if let Some(status) = farewell.take() {
                 self.phase = Phase::Leaving;
+                step!("link.leaving");
                 self.publish(topics.status(), status, Some(Sent::Farewell))?;
             } else {
                 break;
@@ -278,6 +280,7 @@ impl<'a> Session<'a> {
         self.limits = limits.map_err(|reason| self.lost(reason))?;
         self.patience.welcomed(self.limits.keep_alive, Instant::now());
         self.inflight = Inflight::new(usize::from(self.limits.window));
+        step!("link.welcomed");
         self.phase = Phase::Subscribing { session_present: welcome.session_present, held: vec![] };
         let packet_id = self.inflight.submit(Sent::Subscription, Instant::now());
         self.send(&packets::subscribe(&self.command_topics, packet_id))
@@ -301,6 +304,7 @@ impl<'a> Session<'a> {
         {
             tracing::info!(session_present, "connected to the broker");
             self.tell(News::Up { connection: self.connection, session_present })?;
+            step!("link.up");
             for news in held {
                 self.tell(news)?;
             }

@@ -124,19 +124,23 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// The outbox of a store that holds `events` (number and size, ascending) and `marks`, both sound.
-    pub(super) fn recovered(marks: Marks, events: &[(u64, u32)], running_ms: u64) -> Self {
+    /// The outbox of a store that holds `events` (number and size, ascending) and `marks`, all sound,
+    /// and gave numbers up to `reached` by its own account.
+    pub(super) fn recovered(
+        marks: Marks,
+        events: &[(u64, u32)],
+        reached: u64,
+        running_ms: u64,
+    ) -> Self {
         let Marks { mut acked, last, resends } = marks;
-        if let Some(&(first, _)) = events.first()
-            && last == 0
-        {
+        if last == 0 {
             // The marks are gone: what is there is sent again.
-            acked = first - 1;
+            acked = events.first().map_or(reached, |(first, _)| first.saturating_sub(1));
         }
         let highest = events.last().map_or(0, |(seq, _)| *seq);
         let mut outbox = Self {
             acked,
-            last: last.max(highest).max(acked),
+            last: last.max(highest).max(acked).max(reached),
             again: Again::recovered(resends),
             ..Self::default()
         };
@@ -206,7 +210,8 @@ impl Outbox {
             self.pending_bytes -= u64::from(pending.bytes);
         }
         self.sent = self.sent.min(from - 1);
-        self.loads.iter_mut().for_each(|load| *load = load.but_of_queue());
+        let stale = self.loads.iter_mut().filter(|load| matches!(load, Load::Queue));
+        stale.for_each(|load| *load = Load::Stale);
         self.set(from, payload, false, true)
     }
 
@@ -399,15 +404,6 @@ impl Outbox {
             writes.extend((first..=last).map(delete));
         }
         writes
-    }
-}
-
-impl Load {
-    fn but_of_queue(&self) -> Self {
-        match self {
-            Self::Again => Self::Again,
-            Self::Queue | Self::Stale => Self::Stale,
-        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Found {
     pub rows: Vec<(Vec<u8>, Vec<u8>)>,
     /// The events' numbers and sizes, ascending.
     pub events: Vec<(u64, u32)>,
+    /// The highest event number ever given, by the store's own account.
+    pub last_seq: u64,
     /// What the store knows to be lost.
     pub lost: Option<String>,
     /// The store's id is new: events that are still there belong to the one before.
@@ -79,12 +81,12 @@ impl Node {
             session.recovered(read.boot);
         }
         let outlets = records.all_outlets(&settings, read.boot);
-        let (marks, events) = if found.new_store {
-            (Marks::default(), Vec::new())
+        let running_ms = clock.running_ms();
+        let outbox = if found.new_store {
+            Outbox::recovered(Marks::default(), &[], 0, running_ms)
         } else {
-            (records.marks, found.events.clone())
+            Outbox::recovered(records.marks, &found.events, found.last_seq, running_ms)
         };
-        let outbox = Outbox::recovered(marks, &events, clock.running_ms());
         let mut node = Self {
             jitter: fastrand::Rng::with_seed(settings.seed),
             now: read,
@@ -114,7 +116,11 @@ impl Node {
             node.effects.writes.extend(old);
         }
         node.look_at_clocks(read);
-        node.announce(records.checkpoint.as_ref(), shift, found.lost);
+        let dropped = if found.new_store { found.events.len() } else { 0 };
+        let dropped =
+            (dropped > 0).then(|| format!("the {dropped} events under its id are dropped"));
+        let lost: Vec<String> = found.lost.into_iter().chain(dropped).collect();
+        node.announce(records.checkpoint.as_ref(), shift, lost);
         if shift.is_some() {
             node.write_all_instants();
         }
@@ -124,12 +130,12 @@ impl Node {
         node
     }
 
-    fn announce(&mut self, last: Option<&Checkpoint>, shift: Option<Shift>, lost: Option<String>) {
+    fn announce(&mut self, last: Option<&Checkpoint>, shift: Option<Shift>, lost: Vec<String>) {
         let aside =
             self.effects.writes.iter().filter(|write| matches!(write, Write::Put { .. })).count();
         let unreadable =
             (aside > 0).then(|| format!("{aside} records can't be read and were put aside"));
-        let lost: Vec<String> = [lost, unreadable].into_iter().flatten().collect();
+        let lost: Vec<String> = lost.into_iter().chain(unreadable).collect();
         if !lost.is_empty() {
             let lost = Some(lost.join("; "));
             self.tell(None, What::NodeStore(NodeStore { lost, space: None }));

@@ -22,6 +22,8 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::step::step;
+
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the output of a script that has ended is read on: it is in the pipe already, but a process that
@@ -91,12 +93,15 @@ pub async fn run(scripts_dir: &Path, run: ScriptRun, stop: oneshot::Receiver<()>
         Ok(group) => group,
         Err(error) => return failed(format!("the script can't be started: {error}"), false),
     };
+    step!("script.started", task = run.task, attempt = run.attempt);
     let (mut stdout, mut stderr) = (Tail::new(KEPT_STDOUT_BYTES), Tail::new(KEPT_STDERR_BYTES));
     let end = attend(&mut group, &run, stop, &mut stdout, &mut stderr).await;
+    step!("script.over", task = run.task, attempt = run.attempt);
     let status = match group.child.wait().await {
         Ok(status) => status,
         Err(error) => return failed(format!("the script's end can't be read: {error}"), false),
     };
+    step!("script.reaped", task = run.task, attempt = run.attempt);
     match end {
         End::Stopped => Outcome::Stopped,
         End::TimedOut => {
@@ -156,6 +161,7 @@ async fn attend(
         DRAIN
     } else {
         send(group.leader, Signal::SIGTERM);
+        step!("script.asked_to_end");
         GRACE
     };
     // Over when the script has exited and nobody holds its output.
@@ -176,6 +182,7 @@ async fn attend(
     let _late = tokio::time::timeout(patience, rest).await;
     if end != End::Exited {
         send(group.leader, Signal::SIGKILL);
+        step!("script.made_to_end");
     }
     end
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::mark::sync_dir;
+use crate::step::step;
 
 /// More would fill the card: each holds up to a whole store.
 const KEPT: usize = 2;
@@ -15,8 +16,11 @@ pub(super) fn put_aside(dir: &Path) -> io::Result<PathBuf> {
     let next = numbers(dir)?.last().map_or(1, |newest| newest.saturating_add(1));
     let aside = dir.join(format!("aside-{next}"));
     fs::rename(dir.join("store"), &aside)?;
+    step!("aside.renamed");
     sync_dir(dir)?;
+    step!("aside.synced");
     prune(dir)?;
+    step!("aside.pruned");
     Ok(aside)
 }
 

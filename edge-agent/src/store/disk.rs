@@ -2,7 +2,8 @@
 //!
 //! Nothing else touches sled, and nobody else flushes. `docs/storage.md` says what is assumed.
 
-use std::fs::{File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
@@ -15,10 +16,12 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::mark::{Position, sync_dir};
+use super::mark::{POSITION_BYTES, Position, sync_dir};
 use super::pieces::{self, Layout, SEGMENT_BYTES};
 use super::space::is_full;
-use super::{Batch, Row, event_key, event_seq};
+use super::sum::Sum;
+use super::{Batch, Row, Write, event_key, event_seq};
+use crate::step::step;
 
 /// sled's own default is 1 GB.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -94,6 +97,8 @@ pub(super) struct Scan {
     pub(super) position: Option<Position>,
     /// Rows whose pieces are not all there. Left out of the above.
     pub(super) incomplete: usize,
+    /// Whether these are other rows than were stored.
+    pub(super) altered: bool,
 }
 
 /// Seq and value, ascending.
@@ -106,6 +111,7 @@ pub(super) struct Disk {
     /// sled's file, opened once more: sled itself never calls fsync when asked to flush.
     file: File,
     layout: Layout,
+    sum: Sum,
     syncs: Arc<AtomicU64>,
     #[cfg_attr(not(test), expect(dead_code, reason = "names the store for injected faults"))]
     path: PathBuf,
@@ -124,6 +130,8 @@ impl Disk {
 
     fn open_unguarded(path: &Path, syncs: Arc<AtomicU64>) -> Result<(Self, Scan), Failure> {
         wait_for_lock(path).map_err(Failure::system("waiting for the last user of the store"))?;
+        step!("sled.unlocked");
+        remove_unfinished(path).map_err(Failure::system("removing a half-written snapshot"))?;
         let db = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
@@ -131,17 +139,25 @@ impl Disk {
             .flush_every_ms(None)
             .open()
             .map_err(Failure::sled("opening the store"))?;
+        step!("sled.opened");
         let file = File::open(path.join("db")).map_err(Failure::system("opening sled's file"))?;
-        let (layout, scan) = scan(&db)?;
-        let mut disk = Self { db, file, layout, syncs, path: path.to_owned() };
+        let (layout, sum, scan) = scan(&db)?;
+        step!("sled.scanned");
+        let mut disk = Self { db, file, layout, sum, syncs, path: path.to_owned() };
         // A store may read well and still bring sled down at its first write. Better here, where
         // that is caught or counted, than in a batch at each start.
         if let Some(position) = &scan.position {
             disk.apply(&[], position)?;
         }
         disk.sync()?;
+        step!("sled.tried");
+        // sled writes it once and never syncs it, and refuses a store where it came out empty.
+        File::open(path.join("conf"))
+            .and_then(|conf| conf.sync_all())
+            .map_err(Failure::system("syncing sled's configuration"))?;
         // Opening writes a snapshot file and drops the one before.
         sync_dir(path).map_err(Failure::system("syncing the store's directory"))?;
+        step!("sled.dir_synced");
         Ok((disk, scan))
     }
 
@@ -151,26 +167,46 @@ impl Disk {
     /// is under way sled frees no space that the state before still needs: with a sync after
     /// each, a power cut can't find old rows overwritten and new ones missing.
     pub(super) fn apply(&mut self, group: &[Batch], position: &Position) -> Result<(), Failure> {
-        let mut writes = sled::Batch::default();
+        let mut changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
         let writes_of_all = group.iter().flat_map(|batch| &batch.writes);
-        self.layout.lay_out(writes_of_all, |key, value| match value {
-            Some(value) => writes.insert(key, value),
-            None => writes.remove(key),
+        self.layout.lay_out(writes_of_all, |key, value| {
+            changes.insert(key, value);
         });
-        writes.insert(pieces::POSITION_KEY, &position.encode()[..]);
-        self.db.apply_batch(writes).map_err(Failure::sled("writing"))
+        let mut sum = self.sum;
+        let mut writes = sled::Batch::default();
+        for (key, value) in changes {
+            if let Some(before) = self.db.get(&key).map_err(Failure::sled("reading"))? {
+                sum.remove(&key, &before);
+            }
+            match value {
+                Some(value) => {
+                    sum.add(&key, &value);
+                    writes.insert(key, value);
+                }
+                None => writes.remove(key),
+            }
+        }
+        let row = [&position.encode()[..], &sum.encode()].concat();
+        writes.insert(pieces::POSITION_KEY, row);
+        self.db.apply_batch(writes).map_err(Failure::sled("writing"))?;
+        self.sum = sum;
+        step!("batch.applied");
+        Ok(())
     }
 
     /// Makes everything applied durable. The one place that does.
     pub(super) fn sync(&self) -> Result<(), Failure> {
         self.db.flush().map_err(Failure::sled("flushing"))?;
+        step!("batch.flushed");
         self.syncs.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]
         faults::strike(&self.path).map_err(Failure::system("syncing (injected)"))?;
         // sled's flush pushes the bytes with sync_file_range: neither the file's length and
         // extents nor the card's cache take part. Without this, power cuts lose acknowledged
         // rows, and sometimes the store.
-        self.file.sync_all().map_err(Failure::system("syncing"))
+        self.file.sync_all().map_err(Failure::system("syncing"))?;
+        step!("batch.synced");
+        Ok(())
     }
 
     /// Events of the range, ascending, as many as fit `max_bytes` but at least one, and the seq
@@ -202,18 +238,48 @@ impl Disk {
         }
         Ok((*seqs.end(), found))
     }
+
+    /// Every row that is complete, events included, a batch of them at a time.
+    pub(super) fn each_batch(
+        &self,
+        mut take: impl FnMut(Vec<Write>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for entry in self.db.iter() {
+            let (stored, head) = entry.map_err(Failure::sled("reading"))?;
+            let Some(key) = pieces::key_of_row(&stored) else { continue };
+            let value = pieces::join(key, &head, |k| self.db.get(k));
+            let Some(value) = value.map_err(Failure::sled("reading"))? else { continue };
+            bytes += value.len();
+            batch.push(Write::Put { key: key.to_vec(), value });
+            if bytes >= SAVED_BYTES {
+                take(std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+        }
+        take(batch)
+    }
 }
 
+/// What is worth one batch of a store that is being saved.
+const SAVED_BYTES: usize = 1 << 20;
+
 /// Reads every row, so that whatever damage sled notices at all is noticed now.
-fn scan(db: &sled::Db) -> Result<(Layout, Scan), Failure> {
+fn scan(db: &sled::Db) -> Result<(Layout, Sum, Scan), Failure> {
     let mut scan = Scan::default();
     let mut layout = Layout::default();
+    let mut sum = Sum::default();
+    let mut stored_sum = None;
     for entry in db.iter() {
         let (stored, head) = entry.map_err(Failure::sled("reading"))?;
         if stored == pieces::POSITION_KEY {
-            scan.position = Position::decode(&head);
+            // A store of an older version has no sum yet.
+            let (position, rest) = head.split_at(head.len().min(POSITION_BYTES));
+            scan.position = Position::decode(position);
+            stored_sum = rest.try_into().ok().map(Sum::decode);
             continue;
         }
+        sum.add(&stored, &head);
         let Some(key) = pieces::key_of_row(&stored) else { continue };
         layout.found(key, &head);
         if let Some(seq) = event_seq(key) {
@@ -228,7 +294,24 @@ fn scan(db: &sled::Db) -> Result<(Layout, Scan), Failure> {
             None => scan.incomplete += 1,
         }
     }
-    Ok((layout, scan))
+    scan.altered = stored_sum.is_some_and(|stored| stored != sum);
+    Ok((layout, sum, scan))
+}
+
+/// Removes a snapshot that a death left half written. sled takes it for the newest one, finds it
+/// damaged and refuses the store, though the one before is whole and all rows are there.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits until sled's lock on its file is free. sled's threads let go of it shortly after the

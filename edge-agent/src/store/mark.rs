@@ -12,6 +12,8 @@ use std::path::Path;
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::step::step;
+
 /// Names one history of event numbers: 8 hex digits. A new history begins with a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StoreId([u8; 8]);
@@ -49,7 +51,7 @@ pub(super) struct Position {
 }
 
 /// Frozen: magic with the version, id, last seq and generation big endian, checksum.
-const POSITION_BYTES: usize = 4 + 8 + 8 + 8 + CHECKSUM_BYTES;
+pub(super) const POSITION_BYTES: usize = 4 + 8 + 8 + 8 + CHECKSUM_BYTES;
 const MAGIC: &[u8; 4] = b"eap1";
 /// Half a SHA-256: nobody forges this file, a card merely garbles it.
 const CHECKSUM_BYTES: usize = 16;
@@ -109,9 +111,14 @@ impl Marker {
     pub(super) fn write(dir: &Path, id: StoreId) -> io::Result<()> {
         let draft = dir.join("store.id.new");
         fs::write(&draft, marker_text(id))?;
+        step!("marker.drafted");
         File::open(&draft)?.sync_all()?;
+        step!("marker.synced");
         fs::rename(&draft, dir.join(MARKER))?;
-        sync_dir(dir)
+        step!("marker.renamed");
+        sync_dir(dir)?;
+        step!("marker.durable");
+        Ok(())
     }
 }
 
@@ -161,7 +168,9 @@ impl HighWater {
     /// Hands the position to the kernel: from here on a killed process can't lose it.
     pub(super) fn write(&mut self, position: &Position) -> io::Result<()> {
         self.unsynced = true;
-        self.file.write_all_at(&position.encode(), self.slot * SLOT_BYTES)
+        self.file.write_all_at(&position.encode(), self.slot * SLOT_BYTES)?;
+        step!("high_water.written");
+        Ok(())
     }
 
     /// Whether the last position written may not have reached the disk.
@@ -175,6 +184,7 @@ impl HighWater {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if self.unsynced {
             self.file.sync_data()?;
+            step!("high_water.synced");
             self.unsynced = false;
             self.slot = 1 - self.slot;
         }

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! data_dir/lock        held while the store is open
-//!          store/      sled
+//!          store/      sled; made as `store.new`, or saved from a damaged one as `store.saved`
 //!          store.id    whose history this is; written once         ┐ what sled itself would
 //!          high-water  how far it had come; follows the flushes    ┘ not tell: a rollback
 //!          opening     a start is at it, or died at it
@@ -22,10 +22,13 @@ mod aside;
 mod disk;
 mod mark;
 mod pieces;
+mod salvage;
 mod space;
 mod start;
+mod sum;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod writer;
 
 use std::io;
@@ -71,6 +74,8 @@ pub struct Opened {
     pub rows: Vec<Row>,
     /// Each event's seq and its value's length in bytes, ascending. The values stay on the disk.
     pub events: Vec<(u64, u32)>,
+    /// The highest event seq ever given in this history; the event may have been deleted since.
+    pub last_seq: u64,
     /// What this start found missing, for people to read.
     pub lost: Option<String>,
 }

@@ -6,7 +6,7 @@
 //!
 //! | key in sled | value |
 //! |---|---|
-//! | `p` | the store's position (`mark`) |
+//! | `p` | the store's position (`mark`), the sum of all rows below (`sum`) |
 //! | `r` key | 0, the value; or 1, its length as 4 bytes big endian, its first piece |
 //! | `c` key, piece number as 2 bytes big endian, from 1 | a further piece |
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
 
+use crate::step::step;
+
 /// How much room is left on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpaceLevel {
@@ -82,6 +84,7 @@ impl Space {
             tracing::warn!(%error, "can't set disk space aside for running sessions");
             self.release();
         }
+        step!("space.reserved");
     }
 }
 

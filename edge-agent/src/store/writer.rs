@@ -15,6 +15,7 @@ use super::disk::{self, Disk, Failure};
 use super::mark::{HighWater, Marker, Position, sync_dir};
 use super::space::{Space, SpaceLevel};
 use super::{Batch, Completion, Write};
+use crate::step::step;
 
 /// What the writer is asked for. It ends when all senders are gone.
 #[derive(Debug)]
@@ -102,6 +103,7 @@ impl Writer {
         self.check_space();
         while let Some(first) = self.next(requests) {
             let (group, load) = gather(first, requests);
+            step!("batch.gathered", batches = group.len());
             let done = self.store(&group).and_then(|()| match load {
                 Some((seqs, max_bytes)) => self.load(&seqs, max_bytes),
                 None => Ok(()),
@@ -112,6 +114,7 @@ impl Writer {
             self.keep_pace();
         }
         self.sync_mark();
+        step!("store.ended");
     }
 
     /// Waits for a request. Wakes by itself only while a mark is unsynced or space is low, so an
@@ -149,12 +152,15 @@ impl Writer {
         self.position = position;
         self.durable = Some(position);
         self.follow();
+        step!("batch.followed");
         self.say(Completion::Stored { through: last.number });
+        step!("batch.told");
         Ok(())
     }
 
     fn load(&mut self, seqs: &RangeInclusive<u64>, max_bytes: usize) -> Result<(), Beyond> {
         let (through, rows) = self.until_done(|disk| disk.load(seqs, max_bytes))?;
+        step!("events.read");
         self.say(Completion::Loaded { from: *seqs.start(), through, rows });
         Ok(())
     }
@@ -212,7 +218,8 @@ impl Writer {
                 }
                 let (disk, scan) = Disk::open(&self.path, Arc::clone(&self.syncs))?;
                 let found = scan.position.map(|position| position.generation);
-                if found < self.durable.map(|position| position.generation) || scan.incomplete > 0 {
+                let behind = found < self.durable.map(|position| position.generation);
+                if behind || scan.incomplete > 0 || scan.altered {
                     return Err(Failure::Damage("rows that were stored are gone".to_owned()));
                 }
                 disk
@@ -256,6 +263,7 @@ impl Writer {
         if let Some(level) = self.space.check() {
             self.say(Completion::Space(level));
         }
+        step!("space.checked");
     }
 
     fn say(&self, completion: Completion) {

@@ -45,7 +45,7 @@ impl Rig {
     fn recovered(disk: BTreeMap<u64, Vec<u8>>, marks: Marks) -> Self {
         let size = |(seq, value): (&u64, &Vec<u8>)| (*seq, u32::try_from(value.len()).unwrap());
         let events: Vec<_> = disk.iter().map(size).collect();
-        let outbox = Outbox::recovered(marks.clone(), &events, 0);
+        let outbox = Outbox::recovered(marks.clone(), &events, 0, 0);
         Self { outbox, disk, marks, now: BootMs(0), reads: 0 }
     }
 
@@ -152,4 +152,12 @@ impl Rig {
             all.extend(turn.published);
         }
     }
+}
+
+#[test]
+fn numbers_are_never_given_twice_though_the_marks_are_gone() {
+    let outbox = Outbox::recovered(Marks::default(), &[], 7, 0);
+    assert_eq!((outbox.next_seq(), outbox.missing.len()), (8, 0));
+    let mut outbox = Outbox::recovered(Marks::default(), &[(3, 10), (4, 10)], 7, 0);
+    assert_eq!((outbox.next_seq(), outbox.take_missing()), (8, vec![(5, 7)]));
 }

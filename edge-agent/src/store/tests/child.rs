@@ -8,9 +8,15 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::medium;
+use super::recording::{CALLS, Recording};
 use super::*;
 
 const DIRECTORY: &str = "EDGE_AGENT_TEST_STORE_DIR";
+/// After how many groups the process ends by itself; never where it is not set.
+const GROUPS: &str = "EDGE_AGENT_TEST_STORE_GROUPS";
+
+const TEST: &str = "store::tests::child::stores_until_killed";
 
 /// So many events are there at most; each batch deletes the one that falls out.
 const EVENTS_KEPT: u64 = 30;
@@ -26,7 +32,8 @@ fn stores_until_killed() {
         report(&format!("lost {lost}"));
     }
     let mut next = store.events.last().map_or(0, |event| event.0) + 1;
-    loop {
+    let groups = std::env::var(GROUPS).map_or(u32::MAX, |groups| groups.parse().unwrap());
+    for _ in 0..groups {
         for _ in 0..next * 7_919 % 40 {
             store.journal.submit(batch(next));
             next += 1;
@@ -36,6 +43,7 @@ fn stores_until_killed() {
         report(&format!("stored {next}"));
         next += 1;
     }
+    store.journal.close();
 }
 
 fn batch(n: u64) -> Batch {
@@ -60,8 +68,27 @@ fn report(line: &str) {
     out.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
+/// Lets a process store so many groups under `strace`. Gives what it did; none without `strace`.
+pub(super) fn recorded(dir: &Path, groups: u32) -> Option<Recording> {
+    let files = tempfile::tempdir().unwrap();
+    let log = files.path().join("log");
+    let before = medium::files(&medium::image(dir));
+    let traced = Command::new("strace")
+        .args(["-f", "-xx", "-s", "100000000", "-e", &format!("trace={CALLS}"), "-o"])
+        .arg(&log)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", TEST])
+        .env(DIRECTORY, dir)
+        .env(GROUPS, groups.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    assert!(traced.as_ref().ok()?.success(), "what is recorded goes well: {traced:?}");
+    Some(Recording::read(&std::fs::read_to_string(log).unwrap(), dir, &before))
+}
+
 /// What the processes that worked on a store have said so far.
-#[derive(Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Heard {
     id: Option<String>,
     stored: u64,
@@ -76,8 +103,7 @@ pub(super) struct Storing {
 impl Storing {
     pub(super) fn start(dir: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "--nocapture"])
-            .arg("store::tests::child::stores_until_killed")
+            .args(["--exact", "--ignored", "--nocapture", TEST])
             .env(DIRECTORY, dir)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -117,7 +143,7 @@ impl Storing {
 }
 
 impl Heard {
-    fn note(&mut self, line: &str) {
+    pub(super) fn note(&mut self, line: &str) {
         match line.split_once(' ') {
             Some(("id", id)) => assert_eq!(self.id.get_or_insert_with(|| id.to_owned()), id),
             Some(("stored", number)) => self.stored = number.parse().unwrap(),
@@ -128,19 +154,30 @@ impl Heard {
 
     /// All that was reported stored is there, and what was stored together is there together.
     pub(super) fn check(&mut self, store: &Opened) {
-        assert_eq!(store.lost, None);
-        assert_eq!(self.id.get_or_insert_with(|| store.id.clone()), &store.id);
+        self.compare(store).unwrap();
+    }
+
+    /// As [`Self::check`], and says what is wrong.
+    pub(super) fn compare(&mut self, store: &Opened) -> Result<(), String> {
+        let or = |good: bool, wrong: String| if good { Ok(()) } else { Err(wrong) };
+        or(store.lost.is_none(), format!("told lost: {:?}", store.lost))?;
+        let same = self.id.as_ref().is_none_or(|id| *id == store.id);
+        or(same, format!("the store {:?} is now {}", self.id, store.id))?;
         let last = store.events.last().map_or(0, |event| event.0);
-        assert!(last >= self.stored, "{} was stored, {last} is there", self.stored);
+        or(last >= self.stored, format!("{} was stored, {last} is there", self.stored))?;
         let expected: Vec<u64> = ((last + 1).saturating_sub(EVENTS_KEPT).max(1)..=last).collect();
-        assert_eq!(numbers(store), expected);
+        or(numbers(store) == expected, format!("up to {last} these: {:?}", numbers(store)))?;
         let number = (last > 0).then(|| last.to_be_bytes());
-        assert_eq!(store.row(b"task/t"), number.as_ref().map(|bytes| &bytes[..]));
-        assert_eq!(store.row(b"session/long").map_or(0, <[u8]>::len), long(last));
+        let agrees = store.row(b"task/t") == number.as_ref().map(|bytes| &bytes[..]);
+        or(agrees, format!("task/t is not of event {last}"))?;
+        let length = store.row(b"session/long").map_or(0, <[u8]>::len);
+        or(length == long(last), format!("{length} bytes, not of event {last}"))?;
         for n in (last + 1).saturating_sub(500).max(1)..=last {
             let row = store.row(format!("task/{}", n % 500).as_bytes());
-            assert_eq!(row, Some(&n.to_be_bytes().repeat(30)[..]));
+            let there = row == Some(&n.to_be_bytes().repeat(30)[..]);
+            or(there, format!("the row of event {n} of {last} is {row:?}"))?;
         }
         self.stored = last;
+        Ok(())
     }
 }

@@ -1,11 +1,16 @@
 //! The store from its door, on real files.
 
 mod child;
+mod cuts;
 mod damage;
 mod full;
+mod images;
 mod journal;
 mod killed;
+mod large;
+mod medium;
 mod power;
+mod recording;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +19,29 @@ use super::*;
 
 fn options() -> Options {
     Options { reserve_bytes: 0, min_free_bytes: 0, boot_ms: Arc::new(|| 0) }
+}
+
+/// The count of a longer version is taken where `EDGE_AGENT_LONG` asks for it.
+fn count(short: usize, long: usize) -> usize {
+    let asked = std::env::var_os("EDGE_AGENT_LONG").is_some_and(|value| !value.is_empty());
+    if asked { long } else { short }
+}
+
+/// `EDGE_AGENT_TEST_SEED`, or one of this run's own; a failure names it.
+fn seed() -> u64 {
+    let asked = std::env::var("EDGE_AGENT_TEST_SEED").ok();
+    asked.map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap())
+}
+
+/// One line of the table of figures.
+#[expect(clippy::print_stdout, reason = "figures are what the long version is run for")]
+fn figure(part: &str, what: &str, value: impl std::fmt::Display) {
+    println!("FIGURE\t{part}\t{what}\t{value}");
+}
+
+/// A folder in memory where there is one: what syncs there is not the disk's to keep.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn opened(dir: &Path) -> Opened {
