@@ -7,3 +7,4 @@
 pub mod ca;
 pub mod control;
 pub mod lab;
+pub mod wall;
