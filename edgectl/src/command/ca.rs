@@ -143,6 +143,6 @@ impl From<Error> for Failure {
             | Error::OutlivesAuthority => USAGE,
             Error::Crypto { .. } | Error::NoRandomness => SOFTWARE,
         };
-        Self { code, message: error.to_string() }
+        Self::new(code, error.to_string())
     }
 }

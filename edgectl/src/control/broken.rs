@@ -27,12 +27,12 @@ pub(super) fn distrust(error: &ConnectionError) -> Option<String> {
         let inner = inner.map(|inner| inner as &(dyn Error + 'static));
         let tls = [Some(error), inner].into_iter().flatten();
         if let Some(tls) = tls.filter_map(|error| error.downcast_ref::<rustls::Error>()).next() {
-            return Some(match tls {
-                rustls::Error::AlertReceived(alert) => {
-                    format!("does not take our certificate: {alert:?}")
-                }
-                other => format!("its certificate is not to be trusted: {other}"),
-            });
+            let reason = if let rustls::Error::AlertReceived(alert) = tls {
+                format!("does not take our certificate: {alert:?}")
+            } else {
+                format!("its certificate is not to be trusted: {tls}")
+            };
+            return Some(reason);
         }
         cause = error.source();
     }
