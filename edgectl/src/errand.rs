@@ -27,7 +27,9 @@ use self::goal::{Goal, Scene, Step};
 use self::sent::Sent;
 pub(crate) use self::ulid::ulid;
 use crate::caller::Caller;
-use crate::command::{Failure, Report, SOFTWARE, TIMED_OUT, UNAVAILABLE, UNKNOWN_NODE, USAGE};
+use crate::command::{
+    Failure, REJECTED, Report, SOFTWARE, TIMED_OUT, UNAVAILABLE, UNKNOWN_NODE, USAGE,
+};
 use crate::instant;
 use crate::picture::{News, Picture, address};
 use crate::profile::Profile;
@@ -35,6 +37,8 @@ use crate::span::{Span, said};
 
 /// How long the broker may take to tell what it keeps of a node; it takes milliseconds.
 const FIRST_WORD: Duration = Duration::from_secs(5);
+/// A node tells its state at most once a second; and some for the way.
+const STATE_AGE: Duration = Duration::from_millis(1_500);
 /// How long an operator waits without being told for what.
 const SILENCE: Duration = Duration::from_secs(2);
 
@@ -75,7 +79,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn run(
     caller: &Caller,
     sending: &Sending,
-    plan: impl FnOnce(&Scene<'_>) -> Result<Plan, Failure>,
+    plan: impl Fn(&Scene<'_>) -> Result<Plan, Failure>,
 ) -> Result<Report, Failure> {
     let profile = caller.profile()?;
     let node = sending.node.clone().or_else(|| profile.node.clone()).ok_or_else(|| {
@@ -135,14 +139,21 @@ impl<'a> Errand<'a> {
     }
 
     async fn first_word(&mut self) -> Result<(), Failure> {
-        let told = |picture: &Picture| {
-            picture.status.is_some() && (picture.state.is_some() || !picture.online())
-        };
+        let told = |picture: &Picture| picture.status.is_some() && picture.state.is_some();
         while !told(&self.picture) {
             let message = self.control.next().await;
             self.take(message)?;
         }
         Ok(())
+    }
+
+    async fn newer_state(&mut self) -> Result<(), Failure> {
+        loop {
+            let message = self.control.next().await;
+            if self.take(message)? == Some(News::State) {
+                return Ok(());
+            }
+        }
     }
 
     /// Takes in what came; of other nodes nothing.
@@ -175,9 +186,18 @@ impl<'a> Errand<'a> {
     async fn conduct(
         &mut self,
         sending: &Sending,
-        plan: impl FnOnce(&Scene<'_>) -> Result<Plan, Failure>,
+        plan: impl Fn(&Scene<'_>) -> Result<Plan, Failure>,
     ) -> Result<Report, Failure> {
-        let Plan { request, mut goal, patience } = plan(&self.scene())?;
+        let first = plan(&self.scene());
+        let Plan { request, mut goal, patience } = match first {
+            Ok(plan) => plan,
+            Err(failure) if failure.code != REJECTED => return Err(failure),
+            Err(_) => {
+                // The state may be a second behind.
+                let _ = timeout(STATE_AGE, self.newer_state()).await;
+                plan(&self.scene())?
+            }
+        };
         let limit = sending.timeout.map_or(patience, |span| Duration::from_millis(span.ms()));
         let deadline = Instant::now() + limit;
         let mut sent = Sent::new(&self.root, &self.node, request, limit, sending.expires)?;

@@ -135,7 +135,8 @@ enum ScheduledWhat {
 pub(crate) fn read(words: &[String], scene: &Scene<'_>) -> Result<Request, Failure> {
     let scheduled = Scheduled::try_parse_from(words).map_err(|error| {
         let text = error.to_string();
-        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        let first = text.lines().next().unwrap_or_default();
+        let text = first.strip_prefix("error: ").unwrap_or(first);
         Failure::new(USAGE, format!("the command after `--`: {text}"))
     })?;
     let plan = match scheduled.what {

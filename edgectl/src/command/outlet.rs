@@ -96,7 +96,7 @@ pub(crate) struct HoldEnd {
 /// [`Failure`].
 pub(crate) fn run(caller: &Caller, arguments: Arguments) -> Result<Report, Failure> {
     let Arguments { what, sending } = arguments;
-    crate::errand::run(caller, &sending, |scene| plan(what, scene))
+    crate::errand::run(caller, &sending, |scene| plan(what.clone(), scene))
 }
 
 /// What to ask, as the node is now.

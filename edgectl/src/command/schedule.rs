@@ -76,7 +76,7 @@ enum MissedArgument {
 /// [`Failure`].
 pub(crate) fn run(caller: &Caller, arguments: Arguments) -> Result<Report, Failure> {
     let Arguments { what, sending } = arguments;
-    crate::errand::run(caller, &sending, |scene| plan(what, scene))
+    crate::errand::run(caller, &sending, |scene| plan(what.clone(), scene))
 }
 
 fn plan(what: What, scene: &Scene<'_>) -> Result<Plan, Failure> {

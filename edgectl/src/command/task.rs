@@ -89,7 +89,7 @@ fn payload(text: &str) -> Result<Map<String, Value>, String> {
 /// [`Failure`].
 pub(crate) fn run(caller: &Caller, arguments: Arguments) -> Result<Report, Failure> {
     let Arguments { what, sending } = arguments;
-    crate::errand::run(caller, &sending, |scene| plan(what, scene))
+    crate::errand::run(caller, &sending, |scene| plan(what.clone(), scene))
 }
 
 /// What to ask, as the node is now.

@@ -49,16 +49,16 @@ pub(super) fn why_it_waits(scene: &Scene<'_>) -> Option<String> {
 /// Nobody answered in time.
 pub(super) fn no_answer(scene: &Scene<'_>, limit: &str, expires_at_ms: u64) -> String {
     let node = scene.node;
-    let until = instant::said(expires_at_ms, scene.now_ms);
     let fate = if scene.now_ms + 1_000 >= expires_at_ms {
-        "it has expired there and will not act any more".to_owned()
+        "the command has expired and will not act any more".to_owned()
     } else {
-        format!("it waits at the broker until {until}")
+        let until = instant::said(expires_at_ms, scene.now_ms);
+        format!("the command waits at the broker until {until}")
     };
     match why_it_waits(scene) {
-        Some(why) => format!("{why}; it has not answered within {limit}. The command: {fate}"),
+        Some(why) => format!("{why}, and has not answered within {limit}; {fate}"),
         None => format!(
-            "{node} is connected but has not answered within {limit}. The command: if it has not acted, {fate}"
+            "{node} is connected but has not answered within {limit}; if it has not acted by now, {fate}"
         ),
     }
 }

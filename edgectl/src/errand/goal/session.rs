@@ -97,6 +97,9 @@ impl SessionGoal {
         let SessionEnded { station, reason, powered_ms, late_ms, .. } = ended;
         let ran = format!("{} ran for {}", self.session, about(*powered_ms));
         let text = match reason {
+            _ if ended.proof.is_none() && *powered_ms == 0 => {
+                format!("{} is over; it never had power", self.session)
+            }
             Reason::Abandoned => format!(
                 "{ran}; it was abandoned although {station} is not confirmed off: the node goes on trying"
             ),
@@ -164,6 +167,9 @@ impl SessionGoal {
 
     fn moved_while_pending(&self, scene: &Scene<'_>) -> Step {
         let Some(session) = scene.picture.session(&self.session) else { return Step::Wait };
+        if let ("active", Some(ends)) = (session.phase.as_str(), session.ends_at_ms) {
+            return self.on(&session.station, ends, scene);
+        }
         let has = match (session.remaining_ms, session.ends_at_ms) {
             (Some(rest), _) if session.phase == "paused" => {
                 format!("it is paused and keeps {}", about(rest))
