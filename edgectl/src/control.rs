@@ -158,8 +158,9 @@ pub enum Link {
     },
     /// Not connected, for this reason; it is tried again without end.
     Lost(String),
-    /// Another client took this guest's client id, and with it the connection. It is not tried
-    /// again: two would take it from each other for ever.
+    /// Another client took this guest's client id, and with it the connection: the broker said so,
+    /// or had given this guest a client id that another has. It is not tried again: two would take
+    /// it from each other for ever.
     TakenOver,
 }
 
@@ -228,15 +229,18 @@ impl ControlPlane {
         let (orders, taken) = mpsc::channel(usize::from(INBOX));
         // QoS 0 telemetry is outside the broker's limit, so it gets as much room again.
         let (arrived, inbox) = mpsc::channel(2 * usize::from(INBOX));
-        let (told, link) = watch::channel(Link::Up { forgotten: false });
+        let (told, mut link) = watch::channel(Link::Up { forgotten: false });
         let mut pipe = Pipe::new(role, endpoint, INBOX, arrived, told)?;
         // Boxed: rumqttc's poll is some 10 KiB that every caller would carry.
         Box::pin(pipe.first_connection(endpoint)).await?;
+        // What comes from now on is news.
+        link.mark_unchanged();
         let task = tokio::spawn(pipe.run(taken));
         Ok(Self { orders, inbox, link, task })
     }
 
-    /// How the connection is, now and from now on.
+    /// How the connection is, now and from now on. Just connected, a guest is known to nobody:
+    /// one who is not `forgotten` then was given a client id that another has.
     #[must_use]
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()

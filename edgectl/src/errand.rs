@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) goal: Box<dyn Goal>,
     /// How long that takes at the longest, as far as known.
     pub(crate) patience: Duration,
+    /// Whether another state of the node would make it another command.
+    pub(crate) guess: bool,
 }
 
 /// Nothing that a node does at once takes longer: it gives a plug 30 s.
@@ -147,13 +149,20 @@ impl<'a> Errand<'a> {
         Ok(())
     }
 
-    async fn newer_state(&mut self) -> Result<(), Failure> {
-        loop {
-            let message = self.control.next().await;
-            if self.take(message)? == Some(News::State) {
-                return Ok(());
+    /// Waits until the state is as the node is: one that is so young may be followed by another
+    /// at once.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        let told_at_ms = self.picture.state.as_ref().map_or(0, |state| state.at_ms);
+        let age = Duration::from_millis(wall::now_ms().saturating_sub(told_at_ms));
+        let newer = async {
+            loop {
+                let message = self.control.next().await;
+                if self.take(message)? == Some(News::State) {
+                    return Ok(());
+                }
             }
-        }
+        };
+        timeout(STATE_AGE.saturating_sub(age), newer).await.unwrap_or(Ok(()))
     }
 
     /// Takes in what came; of other nodes nothing.
@@ -188,16 +197,12 @@ impl<'a> Errand<'a> {
         sending: &Sending,
         plan: impl Fn(&Scene<'_>) -> Result<Plan, Failure>,
     ) -> Result<Report, Failure> {
-        let first = plan(&self.scene());
-        let Plan { request, mut goal, patience } = match first {
-            Ok(plan) => plan,
-            Err(failure) if failure.code != REJECTED => return Err(failure),
-            Err(_) => {
-                // The state may be a second behind.
-                let _ = timeout(STATE_AGE, self.newer_state()).await;
-                plan(&self.scene())?
-            }
-        };
+        let mut first = plan(&self.scene());
+        if first.as_ref().map_or_else(|failure| failure.code == REJECTED, |plan| plan.guess) {
+            self.settle().await?;
+            first = plan(&self.scene());
+        }
+        let Plan { request, mut goal, patience, .. } = first?;
         let limit = sending.timeout.map_or(patience, |span| Duration::from_millis(span.ms()));
         let deadline = Instant::now() + limit;
         let mut sent = Sent::new(&self.root, &self.node, request, limit, sending.expires)?;

@@ -66,29 +66,34 @@ impl std::str::FromStr for Shift {
     }
 }
 
-/// A length as people say it: the two largest units, `1 h 30 min`; below a minute to the
-/// millisecond, `4.5 s`.
+/// A length as people say it: in its two largest units, rounded to the smaller of them,
+/// `1 h 30 min`; below a minute to the millisecond, `4.5 s`.
 pub(crate) fn said(ms: u64) -> String {
-    if ms < 60_000 {
-        return match (ms / 1_000, ms % 1_000) {
-            (0, ms) if ms > 0 => format!("{ms} ms"),
-            (seconds, 0) => format!("{seconds} s"),
-            (seconds, rest) => {
-                let decimals = format!("{rest:03}");
-                format!("{seconds}.{} s", decimals.trim_end_matches('0'))
-            }
-        };
+    match ms {
+        0..60_000 => under_a_minute(ms),
+        60_000..3_600_000 => two(ms, (60, "min"), (1, "s")),
+        3_600_000..86_400_000 => two(ms, (3_600, "h"), (60, "min")),
+        _ => two(ms, (86_400, "d"), (3_600, "h")),
     }
-    // To the nearest second, as nobody sells less.
-    let seconds = (ms + 500) / 1_000;
-    let parts = [
-        (seconds / 86_400, "d"),
-        (seconds / 3_600 % 24, "h"),
-        (seconds / 60 % 60, "min"),
-        (seconds % 60, "s"),
-    ];
-    let largest = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
-    let said = parts[largest..].iter().take(2).filter(|(count, _)| *count > 0);
+}
+
+fn under_a_minute(ms: u64) -> String {
+    match (ms / 1_000, ms % 1_000) {
+        (0, ms) if ms > 0 => format!("{ms} ms"),
+        (seconds, 0) => format!("{seconds} s"),
+        (seconds, rest) => {
+            let decimals = format!("{rest:03}");
+            format!("{seconds}.{} s", decimals.trim_end_matches('0'))
+        }
+    }
+}
+
+/// In a larger and a smaller unit, each with its seconds.
+fn two(ms: u64, large: (u64, &str), small: (u64, &str)) -> String {
+    let in_small = (ms / 1_000 + small.0 / 2) / small.0;
+    let parts =
+        [(in_small * small.0 / large.0, large.1), (in_small % (large.0 / small.0), small.1)];
+    let said = parts.into_iter().filter(|(count, _)| *count > 0);
     said.map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
 }
 

@@ -57,7 +57,7 @@ impl Operator {
         Ok(serde_json::from_str(&said.out)?)
     }
 
-    /// Runs `edgectl` with these words, which must end well without a note, and returns what it told.
+    /// Runs `edgectl` with these words, which must end well, and returns what it told.
     ///
     /// # Errors
     /// It does not end well.

@@ -35,7 +35,7 @@ pub(crate) struct ResendArguments {
 pub(crate) fn report(caller: &Caller, arguments: &ReportArguments) -> Result<Report, Failure> {
     crate::errand::run(caller, &arguments.sending, |_| {
         let request = Request::NodeReport(Empty {});
-        Ok(Plan { request, goal: Box::new(ReportGoal), patience: PATIENCE })
+        Ok(Plan { request, goal: Box::new(ReportGoal), patience: PATIENCE, guess: false })
     })
 }
 
@@ -56,6 +56,6 @@ pub(crate) fn resend(caller: &Caller, arguments: &ResendArguments) -> Result<Rep
         let request = Request::EventResend(EventResend { from_seq, to_seq });
         let goal = Box::new(ResendGoal::new(from_seq, to_seq));
         let patience = PATIENCE + Duration::from_secs((to_seq - from_seq) / EVENTS_A_SECOND);
-        Ok(Plan { request, goal, patience })
+        Ok(Plan { request, goal, patience, guess: false })
     })
 }

@@ -118,14 +118,14 @@ pub(crate) fn plan(what: What, scene: &Scene<'_>) -> Result<Plan, Failure> {
         (None, None) => None,
     };
     let request = Request::OutletSet(OutletSet { outlet: outlet.clone(), on, for_ms, force });
-    Ok(Plan { request, goal: Box::new(HoldGoal { outlet, on }), patience: PATIENCE })
+    Ok(Plan { request, goal: Box::new(HoldGoal { outlet, on }), patience: PATIENCE, guess: false })
 }
 
 fn plan_release(outlet: OutletId, scene: &Scene<'_>) -> Plan {
     let state = scene.picture.outlet(&outlet);
     let held = state.and_then(|state| state.hold.as_ref()).map(|hold| hold.on);
     let request = Request::OutletRelease(OutletRef { outlet: outlet.clone() });
-    Plan { request, goal: Box::new(ReleaseGoal { outlet, held }), patience: PATIENCE }
+    Plan { request, goal: Box::new(ReleaseGoal { outlet, held }), patience: PATIENCE, guess: true }
 }
 
 fn plan_cycle(outlet: OutletId, off_for: Span, scene: &Scene<'_>) -> Plan {
@@ -140,5 +140,5 @@ fn plan_cycle(outlet: OutletId, off_for: Span, scene: &Scene<'_>) -> Plan {
     submit.max_retries = 0;
     let goal = Box::new(TaskGoal::succeeds(task, what, attempt_ms));
     let patience = PATIENCE + Duration::from_millis(attempt_ms);
-    Plan { request: Request::TaskSubmit(submit), goal, patience }
+    Plan { request: Request::TaskSubmit(submit), goal, patience, guess: false }
 }

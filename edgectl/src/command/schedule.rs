@@ -107,7 +107,7 @@ fn plan(what: What, scene: &Scene<'_>) -> Result<Plan, Failure> {
             (Request::ScheduleRemove(ScheduleRef { schedule }), text)
         }
     };
-    Ok(Plan { request, goal: Box::new(KeptGoal { text }), patience: PATIENCE })
+    Ok(Plan { request, goal: Box::new(KeptGoal { text }), patience: PATIENCE, guess: false })
 }
 
 /// The command that the words say, as it is to run at every occurrence.

@@ -158,7 +158,7 @@ pub(crate) fn plan(what: What, scene: &Scene<'_>) -> Result<Plan, Failure> {
             (Request::SessionEnd(end), SessionGoal::new(session, station, Wanted::Ended))
         }
     };
-    Ok(Plan { request, goal: Box::new(goal), patience: PATIENCE })
+    Ok(Plan { request, goal: Box::new(goal), patience: PATIENCE, guess: true })
 }
 
 fn plan_start(start: Start, scene: &Scene<'_>) -> Result<Plan, Failure> {
@@ -181,7 +181,7 @@ fn plan_start(start: Start, scene: &Scene<'_>) -> Result<Plan, Failure> {
         label,
     });
     let goal = SessionGoal::new(session, Some(station), Wanted::Started);
-    Ok(Plan { request, goal: Box::new(goal), patience: PATIENCE })
+    Ok(Plan { request, goal: Box::new(goal), patience: PATIENCE, guess: false })
 }
 
 /// The session that is meant: an id that the node knows, else the one on the station of that name.

@@ -100,12 +100,13 @@ pub(crate) fn plan(what: What, scene: &Scene<'_>) -> Result<Plan, Failure> {
             request: Request::TaskCancel(TaskRef { task: task.clone() }),
             goal: Box::new(TaskGoal::cancelled(task)),
             patience: PATIENCE,
+            guess: false,
         }),
         What::Retry { task } => {
             let what = format!("task {task}");
             let goal = Box::new(TaskGoal::succeeds(task.clone(), what, TIMEOUT_MS));
             let patience = PATIENCE + Duration::from_millis(TIMEOUT_MS);
-            Ok(Plan { request: Request::TaskRetry(TaskRef { task }), goal, patience })
+            Ok(Plan { request: Request::TaskRetry(TaskRef { task }), goal, patience, guess: false })
         }
     }
 }
@@ -146,5 +147,5 @@ fn plan_submit(asked: Submit, scene: &Scene<'_>) -> Result<Plan, Failure> {
     let goal = Box::new(TaskGoal::succeeds(task.clone(), format!("task {task}"), attempt_ms));
     let waits_ms = submit.not_before_ms.map_or(0, |at| at.saturating_sub(scene.now_ms));
     let patience = PATIENCE + Duration::from_millis(waits_ms.saturating_add(attempt_ms));
-    Ok(Plan { request: Request::TaskSubmit(submit), goal, patience })
+    Ok(Plan { request: Request::TaskSubmit(submit), goal, patience, guess: false })
 }

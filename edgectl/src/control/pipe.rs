@@ -80,6 +80,8 @@ pub(super) struct Pipe {
     arrived: mpsc::Sender<Arrived>,
     link: watch::Sender<Link>,
     yields: bool,
+    /// The broker knew this guest before it came: it gave it a client id that another has.
+    shared: bool,
     /// Counts connections.
     connection: u64,
     /// The inbox had no room for a message. The broker holds it, and brings it again after a
@@ -192,6 +194,7 @@ impl Pipe {
             arrived,
             link,
             yields: role.yields,
+            shared: false,
             connection: 0,
             starved: false,
         })
@@ -223,7 +226,9 @@ impl Pipe {
                 return Err(ConnectError::Distrusted { host: host.clone(), port: *port, reason });
             }
             // Subscribed to even if the session is there: only so is there an answer to await.
-            if let Event::Incoming(Packet::ConnAck(_)) = &event {
+            if let Event::Incoming(Packet::ConnAck(ack)) = &event {
+                self.shared = self.yields && ack.session_present;
+                self.link.send_replace(Link::Up { forgotten: !ack.session_present });
                 self.subscribe();
             }
             self.handle(event);
@@ -278,7 +283,7 @@ impl Pipe {
                     }
                 }
                 Some(Ok(Err(_))) if closing => return,
-                Some(Ok(Err(error))) if self.yields && taken_over(&error) => {
+                Some(Ok(Err(error))) if self.shared || self.yields && taken_over(&error) => {
                     self.link.send_replace(Link::TakenOver);
                     return;
                 }

@@ -149,20 +149,19 @@ impl SessionGoal {
     }
 
     fn moved(&mut self, times: &SessionTimes, scene: &Scene<'_>) -> Step {
-        match times.ends_at_ms {
-            Some(ends_at_ms) if !self.pending(scene) => self.on(&times.station, ends_at_ms, scene),
-            // Booked or paused: the next state says what it has now.
-            Some(_) | None => {
+        let phase = scene.picture.session(&self.session).map(|session| session.phase.as_str());
+        match (times.ends_at_ms, phase) {
+            (Some(ends), Some(phase @ ("booked" | "starting"))) => {
+                let at = instant::said(ends, scene.now_ms);
+                Step::done(format!("{} is moved: it is {phase} and ends at {at}", self.session))
+            }
+            (Some(ends), _) => self.on(&times.station, ends, scene),
+            // Paused, or booked for a time that has no end yet: the next state says what it has.
+            (None, _) => {
                 self.told = true;
                 Step::Wait
             }
         }
-    }
-
-    /// Whether it is not running, as far as known.
-    fn pending(&self, scene: &Scene<'_>) -> bool {
-        let phase = scene.picture.session(&self.session).map(|session| session.phase.as_str());
-        matches!(phase, Some("booked" | "starting" | "paused"))
     }
 
     fn moved_while_pending(&self, scene: &Scene<'_>) -> Step {
