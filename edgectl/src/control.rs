@@ -127,6 +127,14 @@ pub enum ConnectError {
         /// The whole chain of causes.
         reason: String,
     },
+    /// Another client has the client id that the broker gave this one.
+    #[error("{host}:{port} gives each certificate one client id, and another client has it")]
+    TakenOver {
+        /// The broker's host.
+        host: String,
+        /// The broker's port.
+        port: u16,
+    },
     /// One side does not take the other for who it says it is, or the broker grants no right.
     #[error("{host}:{port} is reached, but {reason}")]
     Distrusted {

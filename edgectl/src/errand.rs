@@ -10,7 +10,8 @@ pub(crate) mod goal;
 mod rejection;
 mod sent;
 mod ulid;
-mod words;
+mod wait;
+pub(crate) mod words;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::goal::{Goal, Scene, Step};
 use self::sent::Sent;
 pub(crate) use self::ulid::ulid;
+use self::wait::Wait;
 use crate::caller::Caller;
 use crate::command::{
     Failure, REJECTED, Report, SOFTWARE, TIMED_OUT, UNAVAILABLE, UNKNOWN_NODE, USAGE,
@@ -175,11 +177,7 @@ impl<'a> Errand<'a> {
 
     fn cut_off(&self, error: &PublishError) -> Failure {
         let taken_over = *self.link.borrow() == Link::TakenOver;
-        let message = if taken_over {
-            "another client of the same certificate took this connection over: this broker gives each certificate one client id. Use a certificate for each edgectl that runs at a time, or let the broker keep client ids (see docs/edgectl.md)".to_owned()
-        } else {
-            error.to_string()
-        };
+        let message = if taken_over { words::taken_over() } else { error.to_string() };
         Failure::new(UNAVAILABLE, message)
     }
 
@@ -329,26 +327,6 @@ impl<'a> Errand<'a> {
                 self.note(format!("the connection to the broker is lost ({reason}); trying again"));
             }
         }
-    }
-}
-
-/// How long to wait.
-struct Wait {
-    deadline: Instant,
-    limit: Duration,
-    /// The operator said so, so news make it no longer.
-    fixed: bool,
-}
-
-impl Wait {
-    /// Something is to happen at `at_ms` (UTC): waits for it, and as long again as at first.
-    fn extend(&mut self, at_ms: u64) {
-        if self.fixed {
-            return;
-        }
-        let until = Duration::from_millis(at_ms.saturating_sub(wall::now_ms())) + PATIENCE;
-        self.deadline = self.deadline.max(Instant::now() + until);
-        self.limit = self.limit.max(until);
     }
 }
 

@@ -150,9 +150,10 @@ impl Profile {
         let endpoint = Endpoint { host, port, ca_pem, identity, root };
         if let Err(error) = endpoint.tls() {
             let reason = match error {
-                ConnectError::Certificates { reason }
-                | ConnectError::Refused { reason, .. }
-                | ConnectError::Distrusted { reason, .. } => reason,
+                ConnectError::Certificates { reason } => reason,
+                ConnectError::Refused { .. }
+                | ConnectError::TakenOver { .. }
+                | ConnectError::Distrusted { .. } => error.to_string(),
             };
             return Err(bad(format!("ca, cert and key don't work together: {reason}")));
         }

@@ -19,6 +19,7 @@ use self::board::Board;
 use self::screen::Screen;
 use crate::caller::Caller;
 use crate::command::{Failure, IO_ERROR, Report, SOFTWARE, UNAVAILABLE};
+use crate::errand::words;
 use crate::instant;
 use crate::interrupt::Interrupts;
 use crate::picture::{News, address};
@@ -131,10 +132,8 @@ async fn watch(
 
 fn cut_off(link: &Link) -> Failure {
     let text = match link {
-        Link::TakenOver => {
-            "another client of the same certificate took this connection over: this broker gives each certificate one client id (see docs/edgectl.md)"
-        }
-        Link::Up { .. } | Link::Lost(_) => "the connection to the broker has ended",
+        Link::TakenOver => words::taken_over(),
+        Link::Up { .. } | Link::Lost(_) => "the connection to the broker has ended".to_owned(),
     };
     Failure::new(UNAVAILABLE, text)
 }

@@ -8,7 +8,8 @@ use anyhow::Result;
 use tests::operator::{Operator, edgectl, said, with_profile};
 use tests::program::Said;
 use tests::within;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Child;
 
 use crate::{Shift, says};
 
@@ -128,16 +129,25 @@ async fn a_broker_that_gives_each_certificate_one_client_id_is_found_out() -> Re
         says(&said.err, &["gives each certificate one client id", "docs/edgectl.md"]),
         "{said:?}"
     );
-    // One at a time works there all the same, and of two the second gives way: they don't fight.
+    // One at a time works there all the same; of two one gives way, and they don't fight.
     assert_eq!(with_profile(&profile, "report").await?.code, Some(0));
-    let mut first = Operator { profile: profile.clone() }.command("--json watch")?;
-    let mut first = first.stdout(Stdio::piped()).spawn()?;
-    let mut lines = BufReader::new(first.stdout.take().expect("it is piped")).lines();
-    assert!(within("it hears", async { Ok(lines.next_line().await?) }).await?.is_some());
-    let second = with_profile(&profile, "watch").await?;
-    assert_eq!(second.code, Some(69), "{second:?}");
-    assert!(second.err.contains("took this connection over"), "{second:?}");
-    assert_eq!(first.try_wait()?, None, "the first goes on");
+    let watch = || -> Result<Child> {
+        let mut command = Operator { profile: profile.clone() }.command("--json watch")?;
+        Ok(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?)
+    };
+    let (mut one, mut other) = (watch()?, watch()?);
+    let gives_way = within("one gives way", async {
+        tokio::select! {
+            code = one.wait() => Ok((code?, one.stderr.take(), other)),
+            code = other.wait() => Ok((code?, other.stderr.take(), one)),
+        }
+    });
+    let (status, words, mut stays) = gives_way.await?;
+    let mut said = String::new();
+    words.expect("it is piped").read_to_string(&mut said).await?;
+    assert_eq!(status.code(), Some(69), "{said}");
+    assert!(said.contains("use a certificate for each edgectl"), "{said}");
+    assert_eq!(stays.try_wait()?, None, "the other goes on");
     Ok(())
 }
 

@@ -214,6 +214,7 @@ impl Pipe {
                 Some(reason) => {
                     ConnectError::Distrusted { host: host.clone(), port: *port, reason }
                 }
+                None if self.shared => ConnectError::TakenOver { host: host.clone(), port: *port },
                 None => refused(chain(&error)),
             })?;
             if let Event::Incoming(Packet::SubAck(ack)) = &event {

@@ -8,6 +8,9 @@ use super::goal::Scene;
 use crate::command::{CONFIG, Failure, NO_PERMISSION, UNAVAILABLE};
 use crate::instant;
 
+/// What to do about a broker that gives each certificate one client id.
+const ONE_AT_A_TIME: &str = "use a certificate for each edgectl that runs at a time, or let the broker keep client ids (see docs/edgectl.md)";
+
 /// Why there is no connection.
 pub(super) fn no_connection(error: &ConnectError) -> Failure {
     let (code, advice) = match error {
@@ -15,11 +18,17 @@ pub(super) fn no_connection(error: &ConnectError) -> Failure {
         ConnectError::Refused { .. } => {
             (UNAVAILABLE, "is the broker running, and is `broker` in the profile right?")
         }
+        ConnectError::TakenOver { .. } => (UNAVAILABLE, ONE_AT_A_TIME),
         ConnectError::Distrusted { .. } => {
             (NO_PERMISSION, "`edgectl profile check` looks at `ca`, `cert` and `key`")
         }
     };
     Failure::new(code, format!("{error}; {advice}"))
+}
+
+/// The broker gave the connection to another client.
+pub(crate) fn taken_over() -> String {
+    format!("another client of the same certificate took this connection over; {ONE_AT_A_TIME}")
 }
 
 /// The broker does not let this operator write commands.

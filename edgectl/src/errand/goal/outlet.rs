@@ -6,7 +6,7 @@ use edge_protocol::event::{Event, What};
 use edge_protocol::id::OutletId;
 use edge_protocol::presence::OutletState;
 
-use super::power::{facts, if_the_node_dies, trouble};
+use super::power::{facts, if_the_node_dies, trouble, troubles};
 use super::{Goal, Scene, Step};
 use crate::instant;
 use crate::span::about;
@@ -37,6 +37,11 @@ fn word(on: bool) -> &'static str {
 impl Goal for HoldGoal {
     fn awaited(&self) -> String {
         format!("{} to be read back {}", self.outlet, word(self.on))
+    }
+
+    fn accepted(&mut self, scene: &Scene<'_>) -> Step {
+        let outlet = scene.picture.outlet(&self.outlet);
+        outlet.and_then(|outlet| troubles(&[outlet])).map_or(Step::Wait, Step::Note)
     }
 
     fn event(&mut self, event: &Event, _ours: bool, _scene: &Scene<'_>) -> Step {

@@ -1,6 +1,6 @@
 //! What becomes of power if nobody comes back: leases, in words and for machines.
 
-use edge_protocol::event::OutletFault;
+use edge_protocol::event::{Fault, OutletFault};
 use edge_protocol::presence::OutletState;
 use serde_json::{Value, json};
 
@@ -37,9 +37,22 @@ pub(crate) fn facts(outlets: &[&OutletState]) -> Value {
 
 /// An outlet does not do what it should, and what the node does about it.
 pub(crate) fn trouble(fault: &OutletFault) -> String {
-    let kind = serde_json::to_value(fault.fault).unwrap_or_default();
-    let kind = kind.as_str().unwrap_or_default().replace('_', " ");
+    let kind = named(fault.fault);
     format!("{} is {kind}: {}; the node goes on trying", fault.outlet, plain(&fault.message))
+}
+
+/// Which of some outlets had a fault already.
+pub(crate) fn troubles(outlets: &[&OutletState]) -> Option<String> {
+    let faulty = outlets.iter().filter_map(|outlet| {
+        outlet.fault.map(|fault| format!("{} is {} already", outlet.outlet, named(fault)))
+    });
+    let faulty: Vec<String> = faulty.collect();
+    (!faulty.is_empty()).then(|| format!("{}; the node goes on trying", faulty.join(", ")))
+}
+
+fn named(fault: Fault) -> String {
+    let kind = serde_json::to_value(fault).unwrap_or_default();
+    kind.as_str().unwrap_or_default().replace('_', " ")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use edge_protocol::id::{SessionId, StationId};
 use edge_protocol::presence::OutletState;
 use serde_json::json;
 
-use super::power::{facts, if_the_node_dies, trouble};
+use super::power::{facts, if_the_node_dies, trouble, troubles};
 use super::{Goal, Scene, Step};
 use crate::instant;
 use crate::plain::plain;
@@ -201,6 +201,10 @@ impl Goal for SessionGoal {
             Wanted::At(station) => format!("{station} to be on"),
             Wanted::Ended => format!("{place} to be off"),
         }
+    }
+
+    fn accepted(&mut self, scene: &Scene<'_>) -> Step {
+        troubles(&self.outlets(scene)).map_or(Step::Wait, Step::Note)
     }
 
     fn event(&mut self, event: &Event, ours: bool, scene: &Scene<'_>) -> Step {
