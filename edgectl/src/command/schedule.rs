@@ -84,8 +84,9 @@ fn plan(what: What, scene: &Scene<'_>) -> Result<Plan, Failure> {
         What::Put(put) => {
             let command = Box::new(scheduled(&put.command, scene)?);
             let (schedule, kind) = (put.schedule, command.kind());
+            let once = once(&command);
             let text = format!(
-                "{} runs {kind} at {:?} ({}) from now on, as schedule {schedule}",
+                "{} runs {kind} at {:?} ({}) from now on, as schedule {schedule}{once}",
                 scene.node, put.cron, put.timezone
             );
             let missed = match put.missed {
@@ -108,6 +109,30 @@ fn plan(what: What, scene: &Scene<'_>) -> Result<Plan, Failure> {
         }
     };
     Ok(Plan { request, goal: Box::new(KeptGoal { text }), patience: PATIENCE, guess: false })
+}
+
+/// A warning of what the node will refuse the second time.
+fn once(command: &Request) -> String {
+    let id = match command {
+        Request::SessionStart(start) => format!("session id {}", start.session),
+        Request::TaskSubmit(submit) => format!("task id {}", submit.task),
+        Request::SessionExtend(_)
+        | Request::SessionPause(_)
+        | Request::SessionResume(_)
+        | Request::SessionTransfer(_)
+        | Request::SessionEnd(_)
+        | Request::OutletSet(_)
+        | Request::OutletRelease(_)
+        | Request::TaskCancel(_)
+        | Request::TaskRetry(_)
+        | Request::SchedulePut(_)
+        | Request::ScheduleRemove(_)
+        | Request::EventResend(_)
+        | Request::NodeReport(_) => return String::new(),
+    };
+    format!(
+        "; the {id} is the same each time, and a node refuses an id that it remembers (for 7 days): it runs once in that time"
+    )
 }
 
 /// The command that the words say, as it is to run at every occurrence.
