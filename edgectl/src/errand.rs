@@ -263,7 +263,10 @@ impl<'a> Errand<'a> {
                     wait.extend(at_ms);
                     self.note(note);
                 }
-                Step::Unless { within, done } => settles = Some((Instant::now() + within, *done)),
+                // The first that was seen counts: each further state would put it off.
+                Step::Unless { within, done } => {
+                    settles.get_or_insert((Instant::now() + within, *done));
+                }
                 Step::Done { text, facts } => return Ok(sent.done(&text, &facts, event)),
                 Step::Failed { code, text } => {
                     return Err(Failure::new(code, text).with(sent.facts(event)));

@@ -76,10 +76,10 @@ async fn an_effect_that_does_not_come_in_time_says_what_is_still_waited_for() ->
     let shift = Shift::begin().await?;
     shift.operator.asks("session start pc-1 --for 1h").await?;
     shift.story.plug.set_fault(Fault::Unreachable);
-    let said = shift.operator.types("session end pc-1 --timeout 4s").await?;
+    let said = shift.operator.types("session end pc-1 --timeout 10s").await?;
     assert_eq!(said.code, Some(75), "{said:?}");
     let told = [
-        "pi-0042 has accepted the command, but after 4 s still waiting for pc-1 to be off",
+        "pi-0042 has accepted the command, but after 10 s still waiting for pc-1 to be off",
         "`edgectl watch pi-0042`",
     ];
     assert!(says(&said.err, &told), "{said:?}");

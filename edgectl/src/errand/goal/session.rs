@@ -1,5 +1,7 @@
 //! What commands about sessions are sent for.
 
+use std::time::Duration;
+
 use edge_protocol::event::{
     Event, OutletFault, Reason, SessionEnded, SessionEnding, SessionProblem, SessionTimes,
     SessionTransferred, What,
@@ -246,15 +248,32 @@ impl Goal for SessionGoal {
     }
 
     fn state(&mut self, scene: &Scene<'_>) -> Step {
-        let Some(session) = scene.picture.session(&self.session) else { return Step::Wait };
+        let Some(session) = scene.picture.session(&self.session) else {
+            let over = Step::done(format!("{} is over", self.session));
+            return if self.wanted == Wanted::Ended { unless_told(over) } else { Step::Wait };
+        };
         match (&self.wanted, session.phase.as_str(), session.ends_at_ms) {
             (Wanted::Paused, "paused", _) => self.dark(scene),
             // Accepted, and there was nothing to do.
             (Wanted::Resumed, "active", Some(ends)) => self.on(&session.station, ends, scene),
+            (Wanted::Started, "active", Some(ends)) => {
+                unless_told(self.on(&session.station, ends, scene))
+            }
+            (Wanted::At(station), "active", Some(ends)) if *station == session.station => {
+                unless_told(self.on(station, ends, scene))
+            }
             (Wanted::Moved, ..) if self.told => self.moved_while_pending(scene),
             _ => Step::Wait,
         }
     }
+}
+
+/// What a state shows of an effect whose event is still to come, or was lost with a broker that
+/// forgot us.
+fn unless_told(done: Step) -> Step {
+    /// An event goes out before the state that has its effect.
+    const EVENT: Duration = Duration::from_secs(2);
+    Step::Unless { within: EVENT, done: Box::new(done) }
 }
 
 #[cfg(test)]

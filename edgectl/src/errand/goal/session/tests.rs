@@ -197,3 +197,26 @@ fn a_fault_of_its_plug_is_told_and_another_plugs_is_not() {
     assert_eq!(told, Step::Note("plug-1 is unreachable: deaf; the node goes on trying".to_owned()));
     assert_eq!(desk.hears("outlet.fault", false, &fault("plug-2")), Step::Wait);
 }
+
+#[test]
+fn an_effect_whose_event_was_lost_is_told_by_the_state_a_moment_later() {
+    let unless = |step: Step| match step {
+        Step::Unless { done, .. } => text(*done),
+        Step::Wait
+        | Step::Note(_)
+        | Step::Until { .. }
+        | Step::Done { .. }
+        | Step::Failed { .. } => panic!("it is not to be told like that: {step:?}"),
+    };
+    let told = unless(desk(Wanted::Started, "active", true).sees_the_state());
+    assert!(told.starts_with("pc-1 is on until"), "{told}");
+    assert_eq!(desk(Wanted::Started, "starting", true).sees_the_state(), Step::Wait);
+    let here = Wanted::At("pc-1".parse().unwrap());
+    assert!(unless(desk(here, "active", true).sees_the_state()).starts_with("pc-1 is on until"));
+    let there = Wanted::At("pc-2".parse().unwrap());
+    assert_eq!(desk(there, "active", true).sees_the_state(), Step::Wait);
+    let mut over = desk(Wanted::Ended, "ending", true);
+    assert_eq!(over.sees_the_state(), Step::Wait);
+    over.picture.state.as_mut().unwrap().sessions.clear();
+    assert_eq!(unless(over.sees_the_state()), "s-1 is over");
+}
