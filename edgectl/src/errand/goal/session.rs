@@ -42,11 +42,13 @@ pub(crate) struct SessionGoal {
     wanted: Wanted,
     /// What was told already, where the power is still to follow.
     told: bool,
+    /// The end that was told.
+    ends_at_ms: Option<u64>,
 }
 
 impl SessionGoal {
     pub(crate) fn new(session: SessionId, station: Option<StationId>, wanted: Wanted) -> Self {
-        Self { session, station, wanted, told: false }
+        Self { session, station, wanted, told: false, ends_at_ms: None }
     }
 
     fn place(&self) -> String {
@@ -153,14 +155,11 @@ impl SessionGoal {
     fn moved(&mut self, times: &SessionTimes, scene: &Scene<'_>) -> Step {
         let phase = scene.picture.session(&self.session).map(|session| session.phase.as_str());
         match (times.ends_at_ms, phase) {
-            (Some(ends), Some(phase @ ("booked" | "starting"))) => {
-                let at = instant::said(ends, scene.now_ms);
-                Step::done(format!("{} is moved: it is {phase} and ends at {at}", self.session))
-            }
-            (Some(ends), _) => self.on(&times.station, ends, scene),
-            // Paused, or booked for a time that has no end yet: the next state says what it has.
-            (None, _) => {
+            (Some(ends), Some("active")) => self.on(&times.station, ends, scene),
+            // Booked, starting or paused, or not known: the next state says which.
+            (ends, _) => {
                 self.told = true;
+                self.ends_at_ms = ends;
                 Step::Wait
             }
         }
@@ -171,7 +170,7 @@ impl SessionGoal {
         if let ("active", Some(ends)) = (session.phase.as_str(), session.ends_at_ms) {
             return self.on(&session.station, ends, scene);
         }
-        let has = match (session.remaining_ms, session.ends_at_ms) {
+        let has = match (session.remaining_ms, session.ends_at_ms.or(self.ends_at_ms)) {
             (Some(rest), _) if session.phase == "paused" => {
                 format!("it is paused and keeps {}", about(rest))
             }

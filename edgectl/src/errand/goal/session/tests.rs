@@ -119,6 +119,21 @@ fn a_paused_session_that_is_extended_says_what_it_keeps() {
 }
 
 #[test]
+fn a_session_that_may_not_be_running_yet_is_not_told_to_be_on() {
+    let extended = json!({ "ends_at_ms": ENDS_MS });
+    for phase in ["booked", "starting"] {
+        let mut desk = desk(Wanted::Moved, phase, false);
+        assert_eq!(desk.hears("session.extended", true, &extended), Step::Wait, "{phase}");
+        let told = text(desk.sees_the_state());
+        assert_eq!(told, format!("s-1 is moved: it is {phase} and ends at {}", at(ENDS_MS)));
+    }
+    // The state may be a second behind, and know nothing of the session yet.
+    let mut unknown = desk(Wanted::Moved, "booked", false);
+    unknown.picture.state.as_mut().unwrap().sessions.clear();
+    assert_eq!(unknown.hears("session.extended", true, &extended), Step::Wait);
+}
+
+#[test]
 fn a_pause_is_done_when_the_power_is_off_and_not_before() {
     let mut lit = desk(Wanted::Paused, "paused", true);
     assert_eq!(
