@@ -6,25 +6,39 @@
 //! acknowledged it, and a message that arrived is acknowledged only when
 //! [`ControlPlane::next`] has handed it out. So a command may be sent twice and a message may
 //! arrive twice; both are numbered for that.
+//!
+//! An operator's tool is a guest there ([`ControlPlane::visit`]): its client id is its own, so that
+//! it takes nobody's session over, and the broker forgets it soon after it has gone.
 
+mod broken;
 mod pipe;
+mod role;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_protocol::id::NodeId;
 use rumqttc::v5::mqttbytes::v5::PubAckReason;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::ca::{CONTROL_PLANE, Issued};
 use pipe::{Arrived, Order, Pipe};
+use role::Role;
 
 /// How many messages the broker hands out before the first of them is taken: bounds memory and
 /// what arrives twice after a reconnect.
 const INBOX: u16 = 256;
+/// For how long the broker keeps what a guest did not take: longer than a reconnect takes.
+const GUEST_EXPIRY_S: u32 = 60;
+/// A broker that is there takes milliseconds.
+const GOOD_BYE: Duration = Duration::from_secs(1);
+/// Seven days, as a node's.
+const SESSION_EXPIRY_S: u32 = 7 * 24 * 3_600;
 
 /// Where the broker is and what to show and verify there.
 #[derive(Debug, Clone)]
@@ -113,6 +127,49 @@ pub enum ConnectError {
         /// The whole chain of causes.
         reason: String,
     },
+    /// Another client has the client id that the broker gave this one.
+    #[error("{host}:{port} gives each certificate one client id, and another client has it")]
+    TakenOver {
+        /// The broker's host.
+        host: String,
+        /// The broker's port.
+        port: u16,
+    },
+    /// One side does not take the other for who it says it is, or the broker grants no right.
+    #[error("{host}:{port} is reached, but {reason}")]
+    Distrusted {
+        /// The broker's host.
+        host: String,
+        /// The broker's port.
+        port: u16,
+        /// Who distrusts whom, and why.
+        reason: String,
+    },
+}
+
+/// What the broker made of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is on its way to whoever subscribed, or waits for them.
+    ForSomebody,
+    /// Nobody has ever subscribed there: nobody will get it.
+    ForNobody,
+}
+
+/// How the connection is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// Connected. Where the broker had `forgotten` us meanwhile, what came in between is lost.
+    Up {
+        /// There was no session of ours left.
+        forgotten: bool,
+    },
+    /// Not connected, for this reason; it is tried again without end.
+    Lost(String),
+    /// Another client took this guest's client id, and with it the connection: the broker said so,
+    /// or had given this guest a client id that another has. It is not tried again: two would take
+    /// it from each other for ever.
+    TakenOver,
 }
 
 /// Why a command was not taken.
@@ -137,6 +194,7 @@ pub enum PublishError {
 pub struct ControlPlane {
     orders: mpsc::Sender<Order>,
     inbox: mpsc::Receiver<Arrived>,
+    link: watch::Receiver<Link>,
     task: JoinHandle<()>,
 }
 
@@ -155,18 +213,45 @@ impl ControlPlane {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn connect_as(client_id: &str, endpoint: &Endpoint) -> Result<Self, ConnectError> {
+        let role = Role {
+            client_id: client_id.to_owned(),
+            expiry_s: SESSION_EXPIRY_S,
+            yields: false,
+            nodes: &[],
+        };
+        Self::connect_in(&role, endpoint).await
+    }
+
+    /// Connects as a guest, under a client id that is its own, who hears what these nodes say, or
+    /// all where none is named, from now on. The broker forgets it soon after it has gone.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn visit(endpoint: &Endpoint, nodes: &[NodeId]) -> Result<Self, ConnectError> {
+        let client_id = format!("edgectl-{:016x}", fastrand::u64(..));
+        let role = Role { client_id, expiry_s: GUEST_EXPIRY_S, yields: true, nodes };
+        Self::connect_in(&role, endpoint).await
+    }
+
+    async fn connect_in(role: &Role<'_>, endpoint: &Endpoint) -> Result<Self, ConnectError> {
         let (orders, taken) = mpsc::channel(usize::from(INBOX));
         // QoS 0 telemetry is outside the broker's limit, so it gets as much room again.
         let (arrived, inbox) = mpsc::channel(2 * usize::from(INBOX));
-        let mut pipe = Pipe::new(client_id, endpoint, INBOX, arrived)?;
+        let (told, mut link) = watch::channel(Link::Up { forgotten: false });
+        let mut pipe = Pipe::new(role, endpoint, INBOX, arrived, told)?;
         // Boxed: rumqttc's poll is some 10 KiB that every caller would carry.
-        Box::pin(pipe.first_connection()).await.map_err(|reason| ConnectError::Refused {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            reason,
-        })?;
+        Box::pin(pipe.first_connection(endpoint)).await?;
+        // What comes from now on is news.
+        link.mark_unchanged();
         let task = tokio::spawn(pipe.run(taken));
-        Ok(Self { orders, inbox, task })
+        Ok(Self { orders, inbox, link, task })
+    }
+
+    /// How the connection is, now and from now on. Just connected, a guest is known to nobody:
+    /// one who is not `forgotten` then was given a client id that another has.
+    #[must_use]
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
     }
 
     /// Publishes a command and returns once the broker has acknowledged it, however long it
@@ -181,14 +266,15 @@ impl ControlPlane {
         retain: bool,
     ) -> Result<(), PublishError> {
         let (topic, payload) = (topic.to_owned(), payload.into());
-        self.publish(Publication { topic, payload, retain, expires: None }).await
+        self.publish(Publication { topic, payload, retain, expires: None }).await.map(|_| ())
     }
 
-    /// As [`Self::publish_command`], with all that can be said of a message.
+    /// As [`Self::publish_command`], with all that can be said of a message and of what the broker
+    /// made of it.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
+    pub async fn publish(&self, publication: Publication) -> Result<Taken, PublishError> {
         let (done, outcome) = oneshot::channel();
         let order = Order::Publish { publication, done };
         self.orders.send(order).await.map_err(|_| PublishError::Closed)?;
@@ -225,6 +311,14 @@ impl ControlPlane {
         let message = arrived.message();
         room.send(Order::Acknowledge(arrived));
         Ok(message)
+    }
+
+    /// Says good-bye to the broker, which otherwise finds out for itself.
+    pub async fn close(mut self) {
+        // Where the task has ended there is nobody to say good-bye to.
+        if self.orders.send(Order::Close).await.is_ok() {
+            let _ = timeout(GOOD_BYE, &mut self.task).await;
+        }
     }
 }
 

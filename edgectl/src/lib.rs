@@ -2,8 +2,9 @@
 //!
 //! [`ca`] is an authority for small sites, [`control`] talks to nodes through a broker, and
 //! [`lab`] brings up the surroundings of a node on one machine: a real broker and plugs over
-//! real HTTP. Nothing here runs on a node.
+//! real HTTP; [`wall`] is the clock by which they are dated. Nothing here runs on a node.
 
 pub mod ca;
 pub mod control;
 pub mod lab;
+pub mod wall;

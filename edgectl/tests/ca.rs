@@ -217,3 +217,17 @@ fn keys_are_not_printed() {
     let printed = format!("{authority:?} {issued:?}");
     assert!(!printed.contains("PRIVATE"), "{printed}");
 }
+
+#[test]
+fn an_operators_certificate_has_a_name_that_no_node_can_get() {
+    let folder = made();
+    assert_eq!(code(folder.path(), "ca sign --dir site --operator alice"), 0);
+    let cert = read(&folder.path().join("operator-alice.pem"));
+    assert_eq!(with_cert(&cert, common_name), "operator-alice");
+    for wrong in ["--node operator-alice", "--operator a/b", "--operator alice --control-plane"] {
+        assert_eq!(code(folder.path(), &format!("ca sign --dir site {wrong}")), 64, "{wrong}");
+    }
+    let long = "a".repeat(60);
+    let refused = edgectl(folder.path(), &format!("ca sign --dir site --operator {long}"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("an operator's name is"));
+}

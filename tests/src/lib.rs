@@ -15,6 +15,7 @@ pub mod figure;
 pub mod identity;
 pub mod ledger;
 pub mod metronome;
+pub mod operator;
 pub mod plug;
 pub mod program;
 pub mod row;

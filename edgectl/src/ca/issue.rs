@@ -13,7 +13,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::DnsName;
 
 use super::{
-    AUTHORITY_DAYS, Authority, CONTROL_PLANE, Error, ISSUED_DAYS, Issued, Signed, Validity,
+    AUTHORITY_DAYS, Authority, CONTROL_PLANE, Error, ISSUED_DAYS, Issued, OPERATOR_PREFIX, Signed,
+    Validity,
 };
 
 impl Authority {
@@ -96,6 +97,18 @@ impl Authority {
         self.issue(client_params(CONTROL_PLANE, validity)?, validity)
     }
 
+    /// A client certificate for the operator `name`, with a new key; its common name is
+    /// [`OPERATOR_PREFIX`] and the name.
+    ///
+    /// # Errors
+    /// [`Error::BadOperator`], [`Error::OutlivesAuthority`].
+    pub fn issue_operator(&self, name: &str, validity: Validity) -> Result<Issued, Error> {
+        let common_name: NodeId = format!("{OPERATOR_PREFIX}{name}")
+            .parse()
+            .map_err(|_| Error::BadOperator { name: name.to_owned() })?;
+        self.issue(client_params(common_name.as_str(), validity)?, validity)
+    }
+
     /// A server certificate for a broker that is reached as any of `hosts` (DNS names or IP
     /// addresses), valid for [`ISSUED_DAYS`], with a new key.
     ///
@@ -152,7 +165,8 @@ impl Authority {
 }
 
 fn node_name(node: &NodeId) -> Result<&str, Error> {
-    if node == CONTROL_PLANE { Err(Error::ReservedName) } else { Ok(node.as_str()) }
+    let reserved = node == CONTROL_PLANE || node.as_str().starts_with(OPERATOR_PREFIX);
+    if reserved { Err(Error::ReservedName) } else { Ok(node.as_str()) }
 }
 
 fn client_params(name: &str, validity: Validity) -> Result<CertificateParams, Error> {

@@ -1,9 +1,9 @@
 //! A certificate authority for a small site: ECDSA P-256, a handful of files, no server.
 //!
-//! It signs three kinds of certificate. A node's carries the node id as its common name and
+//! It signs four kinds of certificate. A node's carries the node id as its common name and
 //! proves a client; a broker's carries its host names and proves a server; the control plane's
-//! is a client's too, with the one common name that no node can get. The authority's key is
-//! never written but by [`Authority::init`], never printed, and signs nothing that outlives
+//! is a client's too, with the one common name that no node can get, and so is an operator's, with
+//! a prefix that no node can get. The authority's key is never written but by [`Authority::init`], never printed, and signs nothing that outlives
 //! its own certificate.
 
 mod files;
@@ -20,6 +20,10 @@ pub use files::{write_certificate, write_issued};
 /// The common name of the control plane's certificate; no node may be called so, since a
 /// broker gives this name every right.
 pub const CONTROL_PLANE: &str = "control-plane";
+
+/// What an operator's common name begins with; no node's may, since a broker tells their rights
+/// apart by it.
+pub const OPERATOR_PREFIX: &str = "operator-";
 
 /// How long a new authority is valid: longer than a node stands in a cupboard.
 pub const AUTHORITY_DAYS: u32 = 3_650;
@@ -170,9 +174,19 @@ pub enum Error {
     /// A broker's certificate without a host would prove nothing.
     #[error("a broker's certificate needs at least one host name or address")]
     NoHost,
-    /// A node wanted the control plane's name.
-    #[error("no node may be called {CONTROL_PLANE:?}: a broker gives this name every right")]
+    /// A node wanted the control plane's name, or an operator's.
+    #[error(
+        "no node may be called {CONTROL_PLANE:?} or {OPERATOR_PREFIX:?} and more: a broker gives such names other rights"
+    )]
     ReservedName,
+    /// An operator's name would make no common name.
+    #[error(
+        "an operator's name is letters, digits, '.', '_' and '-', at most 50 of them, not {name:?}"
+    )]
+    BadOperator {
+        /// What was given.
+        name: String,
+    },
     /// The validity is no span of time that a certificate can have.
     #[error("a certificate is valid for 1 to 36500 days, not {days}")]
     Validity {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use edge_protocol::id::NodeId;
 use edgectl::ca::{
-    AUTHORITY_DAYS, Authority, CONTROL_PLANE, Error, ISSUED_DAYS, Validity, write_certificate,
-    write_issued,
+    AUTHORITY_DAYS, Authority, CONTROL_PLANE, Error, ISSUED_DAYS, OPERATOR_PREFIX, Validity,
+    write_certificate, write_issued,
 };
 use serde_json::json;
 
@@ -40,7 +40,7 @@ pub(crate) struct Sign {
     #[command(flatten)]
     subject: Subject,
     /// Sign the key in this certificate request (PEM) of the node, so that the key stays there.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["broker", "control_plane"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["broker", "control_plane", "operator"])]
     csr: Option<PathBuf>,
     /// Where to write the certificate and its key; made if need be.
     #[arg(long, default_value = ".")]
@@ -63,6 +63,9 @@ struct Subject {
     /// A client certificate for the control plane: writes control-plane.pem and .key.
     #[arg(long)]
     control_plane: bool,
+    /// A client certificate for somebody who uses edgectl: writes operator-NAME.pem and .key.
+    #[arg(long, value_name = "NAME")]
+    operator: Option<String>,
 }
 
 pub(crate) fn run(command: Command) -> Result<Report, Failure> {
@@ -82,7 +85,8 @@ pub(crate) fn run(command: Command) -> Result<Report, Failure> {
 }
 
 fn run_sign(sign: Sign) -> Result<Report, Failure> {
-    let Sign { dir, subject: Subject { node, broker, control_plane: _ }, csr, out, days } = sign;
+    let Sign { dir, subject, csr, out, days } = sign;
+    let Subject { node, broker, control_plane: _, operator } = subject;
     let authority = Authority::open(&dir)?;
     let validity = Validity::days(days)?;
     if let (Some(node), Some(csr)) = (&node, csr) {
@@ -93,15 +97,18 @@ fn run_sign(sign: Sign) -> Result<Report, Failure> {
         let text = format!("signed the key of {node}\n  {}", cert.display());
         return Ok(report(text, &cert, None, issued.not_after_ms));
     }
-    let (name, issued) = match &node {
-        Some(node) => (node.as_str(), authority.issue_node_with(node, validity)?),
-        None if broker.is_empty() => (CONTROL_PLANE, authority.issue_control_plane(validity)?),
-        None => {
-            let hosts: Vec<&str> = broker.iter().map(String::as_str).collect();
-            ("broker", authority.issue_broker_with(&hosts, validity)?)
-        }
+    let (name, issued) = if let Some(node) = &node {
+        (node.to_string(), authority.issue_node_with(node, validity)?)
+    } else if let Some(operator) = &operator {
+        let issued = authority.issue_operator(operator, validity)?;
+        (format!("{OPERATOR_PREFIX}{operator}"), issued)
+    } else if broker.is_empty() {
+        (CONTROL_PLANE.to_owned(), authority.issue_control_plane(validity)?)
+    } else {
+        let hosts: Vec<&str> = broker.iter().map(String::as_str).collect();
+        ("broker".to_owned(), authority.issue_broker_with(&hosts, validity)?)
     };
-    let (cert, key) = write_issued(&out, name, &issued)?;
+    let (cert, key) = write_issued(&out, &name, &issued)?;
     let text = format!("signed {name}\n  {}\n  {}", cert.display(), key.display());
     Ok(report(text, &cert, Some(&key), issued.not_after_ms))
 }
@@ -131,10 +138,11 @@ impl From<Error> for Failure {
             Error::BadHost { .. }
             | Error::NoHost
             | Error::ReservedName
+            | Error::BadOperator { .. }
             | Error::Validity { .. }
             | Error::OutlivesAuthority => USAGE,
             Error::Crypto { .. } | Error::NoRandomness => SOFTWARE,
         };
-        Self { code, message: error.to_string() }
+        Self::new(code, error.to_string())
     }
 }

@@ -3,12 +3,12 @@
 use std::io;
 
 use clap::{Args, value_parser};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, IO_ERROR, Report, SOFTWARE, UNAVAILABLE};
 use crate::demo::screen::Screen;
 use crate::demo::summary::Summary;
 use crate::demo::{Plan, Trouble, said, script, tools};
+use crate::interrupt::Interrupts;
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -28,7 +28,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<Report, Failure> 
         let mut interrupts = Interrupts::new().map_err(|error| software(&error))?;
         tokio::select! {
             biased;
-            interrupt = interrupts.next() => Err(interrupt),
+            interrupt = interrupts.next() => Err(Failure::new(
+                interrupt.code,
+                format!("stopped by {}; nothing is left behind", interrupt.name),
+            )),
             summary = Box::pin(show(Plan::of(arguments.seconds), &mut screen)) => Ok(summary?),
         }
     });
@@ -54,38 +57,8 @@ async fn show(plan: Plan, screen: &mut Screen) -> Result<Summary, Trouble> {
     script::play(plan, screen).await
 }
 
-/// What asks us to stop: Ctrl-C, a service manager, a terminal that is closed.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Interrupts {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Failure {
-        let (number, name) = tokio::select! {
-            _ = self.interrupt.recv() => (2, "Ctrl-C"),
-            _ = self.terminate.recv() => (15, "SIGTERM"),
-            _ = self.hangup.recv() => (1, "SIGHUP"),
-        };
-        // As a shell tells of a program that a signal ended.
-        Failure {
-            code: 128 + number,
-            message: format!("stopped by {name}; nothing is left behind"),
-        }
-    }
-}
-
 fn software(error: &io::Error) -> Failure {
-    Failure { code: SOFTWARE, message: error.to_string() }
+    Failure::new(SOFTWARE, error.to_string())
 }
 
 impl From<Trouble> for Failure {
@@ -99,6 +72,6 @@ impl From<Trouble> for Failure {
             Trouble::NotTrue { .. } => SOFTWARE,
             Trouble::Screen(_) => IO_ERROR,
         };
-        Self { code, message: trouble.to_string() }
+        Self::new(code, trouble.to_string())
     }
 }

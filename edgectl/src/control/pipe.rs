@@ -6,7 +6,6 @@
 //! a silent link, so each poll has a limit. Packet ids are given in the order of submission.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error as _;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,12 +13,14 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     Filter, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use super::{ConnectError, Endpoint, Message, Publication, PublishError};
+use super::broken::{chain, distrust, taken_over};
+use super::role::Role;
+use super::{ConnectError, Endpoint, Link, Message, Publication, PublishError, Taken};
 
 /// Unacknowledged commands at one time.
 const WINDOW: usize = 8;
@@ -32,8 +33,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(15);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// Seven days, as a node's.
-const SESSION_EXPIRY_S: u32 = 7 * 24 * 3_600;
 /// More than any message of the contract.
 const MAX_PACKET: u32 = 256 * 1_024;
 
@@ -41,10 +40,14 @@ const MAX_PACKET: u32 = 256 * 1_024;
 #[derive(Debug)]
 pub(super) enum Order {
     /// Send this and tell what became of it.
-    Publish { publication: Publication, done: oneshot::Sender<Result<(), PublishError>> },
+    Publish { publication: Publication, done: Done },
     /// This was taken.
     Acknowledge(Arrived),
+    /// Nobody wants anything any more.
+    Close,
 }
+
+type Done = oneshot::Sender<Result<Taken, PublishError>>;
 
 /// A message and the connection it came by: an acknowledgement on another connection could
 /// hit another message.
@@ -66,7 +69,7 @@ impl Arrived {
 
 struct Waiting {
     publication: Publication,
-    done: oneshot::Sender<Result<(), PublishError>>,
+    done: Done,
 }
 
 pub(super) struct Pipe {
@@ -75,6 +78,10 @@ pub(super) struct Pipe {
     filters: Vec<Filter>,
     desk: Desk,
     arrived: mpsc::Sender<Arrived>,
+    link: watch::Sender<Link>,
+    yields: bool,
+    /// The broker knew this guest before it came: it gave it a client id that another has.
+    shared: bool,
     /// Counts connections.
     connection: u64,
     /// The inbox had no room for a message. The broker holds it, and brings it again after a
@@ -129,7 +136,8 @@ impl Desk {
     fn acknowledged(&mut self, ack: &PubAck) {
         if let Some((_, waiting)) = self.sent.remove(&ack.pkid) {
             let outcome = match ack.reason {
-                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
+                PubAckReason::Success => Ok(Taken::ForSomebody),
+                PubAckReason::NoMatchingSubscribers => Ok(Taken::ForNobody),
                 PubAckReason::UnspecifiedError
                 | PubAckReason::ImplementationSpecificError
                 | PubAckReason::NotAuthorized
@@ -157,17 +165,18 @@ impl Desk {
 
 impl Pipe {
     pub(super) fn new(
-        client_id: &str,
+        role: &Role<'_>,
         endpoint: &Endpoint,
         inbox: u16,
         arrived: mpsc::Sender<Arrived>,
+        link: watch::Sender<Link>,
     ) -> Result<Self, ConnectError> {
-        let mut options = MqttOptions::new(client_id, &endpoint.host, endpoint.port);
+        let mut options = MqttOptions::new(&role.client_id, &endpoint.host, endpoint.port);
         options
             .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(endpoint.tls()?)))
             .set_keep_alive(KEEP_ALIVE)
             .set_clean_start(false)
-            .set_session_expiry_interval(Some(SESSION_EXPIRY_S))
+            .set_session_expiry_interval(Some(role.expiry_s))
             .set_max_packet_size(Some(MAX_PACKET))
             .set_receive_maximum(Some(inbox))
             .set_outgoing_inflight_upper_limit(PACKET_IDS)
@@ -176,48 +185,51 @@ impl Pipe {
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
         let (client, events) = AsyncClient::new(options, CHANNEL);
-        let leaf = |(leaf, qos)| Filter {
-            path: format!("{}/nodes/+/{leaf}", endpoint.root),
-            qos,
-            // A node's status must be retained; told apart only if the flag survives.
-            preserve_retain: true,
-            ..Filter::default()
-        };
-        let filters = [
-            ("events", QoS::AtLeastOnce),
-            ("status", QoS::AtLeastOnce),
-            ("state", QoS::AtLeastOnce),
-            ("telemetry", QoS::AtMostOnce),
-        ];
-        let filters = filters.map(leaf).to_vec();
+        let filters = role.filters(&endpoint.root);
         Ok(Self {
             client,
             events,
             filters,
             desk: Desk::default(),
             arrived,
+            link,
+            yields: role.yields,
+            shared: false,
             connection: 0,
             starved: false,
         })
     }
 
     /// Connects once and waits until the subscription is confirmed.
-    pub(super) async fn first_connection(&mut self) -> Result<(), String> {
+    pub(super) async fn first_connection(
+        &mut self,
+        endpoint: &Endpoint,
+    ) -> Result<(), ConnectError> {
+        let Endpoint { host, port, .. } = endpoint;
+        let refused = |reason| ConnectError::Refused { host: host.clone(), port: *port, reason };
         loop {
             let event = timeout(SILENCE, self.events.poll()).await;
-            let event = event.map_err(|_| "the broker does not answer".to_owned())?;
-            let event = event.map_err(|error| chain(&error))?;
+            let event = event.map_err(|_| refused("the broker does not answer".to_owned()))?;
+            let event = event.map_err(|error| match distrust(&error) {
+                Some(reason) => {
+                    ConnectError::Distrusted { host: host.clone(), port: *port, reason }
+                }
+                None if self.shared => ConnectError::TakenOver { host: host.clone(), port: *port },
+                None => refused(chain(&error)),
+            })?;
             if let Event::Incoming(Packet::SubAck(ack)) = &event {
                 let granted =
                     |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
-                return if ack.return_codes.iter().all(granted) {
-                    Ok(())
-                } else {
-                    Err(format!("the subscription is refused: {:?}", ack.return_codes))
-                };
+                if ack.return_codes.iter().all(granted) {
+                    return Ok(());
+                }
+                let reason = format!("refuses the subscription: {:?}", ack.return_codes);
+                return Err(ConnectError::Distrusted { host: host.clone(), port: *port, reason });
             }
             // Subscribed to even if the session is there: only so is there an answer to await.
-            if let Event::Incoming(Packet::ConnAck(_)) = &event {
+            if let Event::Incoming(Packet::ConnAck(ack)) = &event {
+                self.shared = self.yields && ack.session_present;
+                self.link.send_replace(Link::Up { forgotten: !ack.session_present });
                 self.subscribe();
             }
             self.handle(event);
@@ -227,6 +239,7 @@ impl Pipe {
     /// Serves until nobody is left to give an order.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let mut backoff = BACKOFF_MIN;
+        let mut closing = false;
         loop {
             self.desk.submit(&self.client);
             let polled = {
@@ -236,6 +249,11 @@ impl Pipe {
                     tokio::select! {
                         polled = &mut poll => break Some(polled),
                         order = orders.recv() => match order {
+                            Some(Order::Close) => {
+                                // Full only if the broker is away, and then it needs no good-bye.
+                                let _ = self.client.try_disconnect();
+                                closing = true;
+                            }
                             Some(order) => take(order, &mut self.desk, &self.client, self.connection),
                             None => return,
                         },
@@ -250,20 +268,38 @@ impl Pipe {
                     if self.desk.connected {
                         backoff = BACKOFF_MIN;
                     }
-                    let lost = matches!(&event, Event::Incoming(Packet::ConnAck(ack)) if !ack.session_present);
+                    if closing && matches!(event, Event::Outgoing(Outgoing::Disconnect)) {
+                        return;
+                    }
+                    let connected = match &event {
+                        Event::Incoming(Packet::ConnAck(ack)) => Some(!ack.session_present),
+                        Event::Incoming(_) | Event::Outgoing(_) => None,
+                    };
                     self.handle(event);
-                    if lost {
-                        self.subscribe();
+                    if let Some(forgotten) = connected {
+                        if forgotten {
+                            self.subscribe();
+                        }
+                        self.link.send_replace(Link::Up { forgotten });
                     }
                 }
+                Some(Ok(Err(_))) if closing => return,
+                Some(Ok(Err(error))) if self.shared || self.yields && taken_over(&error) => {
+                    self.link.send_replace(Link::TakenOver);
+                    return;
+                }
                 Some(Ok(Err(error))) => {
+                    self.link.send_replace(Link::Lost(chain(&error)));
                     tracing::debug!(error = chain(&error), "the broker is away");
                     self.disconnected();
                     sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
                 // Silent for too long, or starved and with room again.
-                Some(Err(_)) | None => self.disconnected(),
+                Some(Err(_)) | None => {
+                    self.link.send_replace(Link::Lost("the broker is silent".to_owned()));
+                    self.disconnected();
+                }
             }
         }
     }
@@ -313,6 +349,8 @@ fn take(order: Order, desk: &mut Desk, client: &AsyncClient, connection: u64) {
             desk.queued.push_back(Waiting { publication, done });
             desk.submit(client);
         }
+        // The loop's own.
+        Order::Close => {}
         Order::Acknowledge(arrived) => {
             if arrived.connection == connection && arrived.publish.qos == QoS::AtLeastOnce {
                 // Lost only with the connection, and then the message comes again.
@@ -320,17 +358,6 @@ fn take(order: Order, desk: &mut Desk, client: &AsyncClient, connection: u64) {
             }
         }
     }
-}
-
-/// An error and its causes, joined.
-fn chain(error: &ConnectionError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

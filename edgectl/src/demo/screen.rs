@@ -76,10 +76,9 @@ pub(crate) struct Paint(bool);
 impl Screen {
     /// Standard output: a live line where it is a terminal, colours unless `NO_COLOR` is set.
     pub(crate) fn new(json: bool) -> Self {
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
         let live = !json && io::stdout().is_terminal() && !dumb;
-        Self { json, paint: Paint(live && !set("NO_COLOR")), live }
+        Self { json, paint: if live { Paint::usual() } else { Paint(false) }, live }
     }
 
     /// How this screen is painted.
@@ -221,6 +220,11 @@ impl Gauge {
 }
 
 impl Paint {
+    /// Of a terminal: colours unless `NO_COLOR` is set.
+    pub(crate) fn usual() -> Self {
+        Self(env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+    }
+
     /// In the colour of this ANSI number.
     pub(crate) fn color(self, number: u8, text: &str) -> String {
         self.with(&number.to_string(), text)

@@ -8,6 +8,9 @@
 //! - A node reads its own and its groups' commands and writes its own events, status, state
 //!   and telemetry. mosquitto grants a subscription to anything and checks each delivery.
 //! - The control plane may do everything under the root.
+//! - Operators, where there are some, have a port and an authority of their own: each of their
+//!   programs needs a client id of its own, and no node may choose one. They read everything
+//!   and write commands.
 //!
 //! Persistence is on: [`Broker::stop`] and [`Broker::start_again`] keep every session and
 //! queue. mosquitto writes them when it stops, so after [`Broker::kill`] the broker has
@@ -29,7 +32,7 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::mosquitto::find_mosquitto;
-use crate::ca::{self, Authority, CONTROL_PLANE};
+use crate::ca::{self, Authority, CONTROL_PLANE, OPERATOR_PREFIX};
 
 /// A loaded machine needs seconds to start a process; more means that it never will.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -56,6 +59,8 @@ pub struct BrokerOptions {
     pub root: String,
     /// How many messages wait for one client that is away.
     pub max_queued: u32,
+    /// The certificate of the authority whose clients are operators, where there is one.
+    pub operators_pem: Option<String>,
 }
 
 impl Default for BrokerOptions {
@@ -65,6 +70,7 @@ impl Default for BrokerOptions {
             groups: BTreeMap::new(),
             root: edge_protocol::topic::DEFAULT_ROOT.to_owned(),
             max_queued: 100_000,
+            operators_pem: None,
         }
     }
 }
@@ -77,6 +83,7 @@ pub struct Broker {
     process: Process,
     folder: TempDir,
     port: u16,
+    operator_port: u16,
 }
 
 /// Why a broker does not do what it was asked.
@@ -134,10 +141,11 @@ impl Broker {
         let mut tries = 0;
         loop {
             let port = free_port().map_err(BrokerError::Files)?;
-            let config = config(folder.path(), port, &options);
+            let operator_port = free_port().map_err(BrokerError::Files)?;
+            let config = config(folder.path(), port, operator_port, &options);
             fs::write(folder.path().join("mosquitto.conf"), config).map_err(BrokerError::Files)?;
             match run(&program, folder.path(), port).await {
-                Ok(process) => return Ok(Self { program, process, folder, port }),
+                Ok(process) => return Ok(Self { program, process, folder, port, operator_port }),
                 Err(BrokerError::Ended { log }) if log.contains("in use") && tries < PORT_TRIES => {
                     tries += 1;
                 }
@@ -150,6 +158,12 @@ impl Broker {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port for operators; nobody listens there where it has none.
+    #[must_use]
+    pub fn operator_port(&self) -> u16 {
+        self.operator_port
     }
 
     /// Its endpoint as an agent's configuration names it.
@@ -307,13 +321,19 @@ fn write_files(
     let hosts: Vec<&str> = options.hosts.iter().map(String::as_str).collect();
     ca::write_issued(folder, "broker", &authority.issue_broker(&hosts)?)?;
     fs::write(folder.join("ca.pem"), authority.cert_pem()).map_err(BrokerError::Files)?;
+    if let Some(operators_pem) = &options.operators_pem {
+        fs::write(folder.join("operators.pem"), operators_pem).map_err(BrokerError::Files)?;
+    }
     fs::write(folder.join("rights"), rights(options)).map_err(BrokerError::Files)
 }
 
 /// mosquitto's own format: the patterns hold for every user, `%u` is the user name.
 fn rights(options: &BrokerOptions) -> String {
     let root = &options.root;
-    let mut rights = format!("user {CONTROL_PLANE}\ntopic readwrite {root}/#\n\n");
+    let mut rights = format!(
+        "user {CONTROL_PLANE}\ntopic readwrite {root}/#\n\n\
+         user {OPERATOR_PREFIX}lab\ntopic read {root}/#\ntopic write {root}/nodes/+/commands\n\n"
+    );
     for (group, members) in &options.groups {
         for node in members {
             // Writing to a string can't fail.
@@ -327,11 +347,22 @@ fn rights(options: &BrokerOptions) -> String {
     rights
 }
 
-fn config(folder: &Path, port: u16, options: &BrokerOptions) -> String {
+fn config(folder: &Path, port: u16, operator_port: u16, options: &BrokerOptions) -> String {
     let folder = folder.display();
     // As root mosquitto becomes another user, who may not read a temporary folder's key.
     let user = if geteuid().is_root() { "user root\n" } else { "" };
     let max_queued = options.max_queued;
+    let operators = options.operators_pem.as_ref().map_or_else(String::new, |_| {
+        format!(
+            "listener {operator_port} 127.0.0.1
+cafile {folder}/operators.pem
+certfile {folder}/broker.pem
+keyfile {folder}/broker.key
+require_certificate true
+use_identity_as_username true
+"
+        )
+    });
     format!(
         "{user}per_listener_settings false
 log_dest stderr
@@ -351,7 +382,7 @@ keyfile {folder}/broker.key
 require_certificate true
 use_identity_as_username true
 use_username_as_clientid true
-"
+{operators}"
     )
 }
 

@@ -9,4 +9,4 @@ pub mod broker;
 pub mod mosquitto;
 pub mod plug;
 pub mod site;
-pub mod wall;
+pub use crate::wall;

@@ -17,15 +17,17 @@ use tempfile::TempDir;
 
 use super::agent::{Agent, AgentError};
 use super::broker::{Broker, BrokerError, BrokerOptions};
-use super::wall;
 use crate::ca::{self, Authority, ISSUED_DAYS, Issued, Validity, write_issued};
 use crate::control::{ConnectError, ControlPlane, Endpoint, Message, PublishError};
+use crate::wall;
 
 /// A site with one node. Dropped, its broker is ended and its folder removed.
 #[derive(Debug)]
 pub struct Site {
-    /// Signs every certificate of the site.
+    /// Signs every certificate of the site, but the operators'.
     pub authority: Authority,
+    /// Signs the operators' certificates.
+    pub operators: Authority,
     /// The broker.
     pub broker: Broker,
     /// The control plane.
@@ -87,7 +89,9 @@ impl Site {
         let authority = Authority::in_memory()?;
         let group: GroupId = Self::GROUP.parse().expect("it is a legal id");
         let groups = BTreeMap::from([(group, vec![node.clone()])]);
-        let options = BrokerOptions { groups, ..BrokerOptions::default() };
+        let operators = Authority::in_memory()?;
+        let operators_pem = Some(operators.cert_pem().to_owned());
+        let options = BrokerOptions { groups, operators_pem, ..BrokerOptions::default() };
         let topics = Topics::new(&options.root, node.clone());
         let broker = Broker::start(&authority, options).await?;
         let identity = authority.issue_control_plane(Validity::days(ISSUED_DAYS)?)?;
@@ -99,6 +103,7 @@ impl Site {
         fs::create_dir(folder.path().join("scripts"))?;
         Ok(Self {
             authority,
+            operators,
             broker,
             control,
             node: node.clone(),
@@ -116,6 +121,29 @@ impl Site {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Writes what the operator `lab` needs into the site's folder, and returns the path of the
+    /// profile for `edgectl`. `issued` is shown to the broker, or a certificate made for it.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn profile(&self, issued: Option<Issued>) -> Result<PathBuf, SiteError> {
+        let issued = match issued {
+            Some(issued) => issued,
+            None => self.operators.issue_operator("lab", Validity::days(ISSUED_DAYS)?)?,
+        };
+        let folder = tempfile::Builder::new().prefix("operator-").tempdir_in(self.folder())?.keep();
+        write_issued(&folder, "operator", &issued)?;
+        let profile = format!(
+            "broker = \"mqtts://localhost:{}\"\nca = \"../ca.pem\"\ncert = \"operator.pem\"\n\
+             key = \"operator.key\"\nnode = \"{}\"\n",
+            self.broker.operator_port(),
+            self.node
+        );
+        let path = folder.join("profile.toml");
+        fs::write(&path, profile)?;
+        Ok(path)
     }
 
     /// The control socket of the site's agent.

@@ -1,10 +1,10 @@
-//! The wall clock of the lab. The agent stamps what it does in wall time, so what its
-//! surroundings saw must be stamped alike to be compared.
+//! The wall clock of the control plane's side. Commands and events are stamped in wall time, so
+//! what an operator or the lab saw must be stamped alike to be compared.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch.
-#[expect(clippy::disallowed_methods, reason = "what the lab saw is compared with wall instants")]
+#[expect(clippy::disallowed_methods, reason = "what is sent and seen is dated by the wall clock")]
 #[must_use]
 pub fn now_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
