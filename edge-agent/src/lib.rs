@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod host;
 pub mod link;
 pub mod local;
+mod metrics;
 pub mod node;
 pub mod runners;
 pub mod status;

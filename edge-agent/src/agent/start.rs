@@ -16,18 +16,22 @@ use tokio::sync::mpsc::{channel, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::sequence::Sequence;
-use super::{Agent, DiskHealth, Doors, Ended};
+use super::{Agent, DiskHealth, Doors, Ended, figures};
 use crate::config::{Config, Driver, OutletConfig};
+use crate::drivers;
 use crate::host::alarm::Alarm;
 use crate::host::clock::{Clock, boot_id};
-use crate::host::figures;
+use crate::host::figures::Machine;
 use crate::host::systemd::{Supervisor, Systemd};
 use crate::link::{self, Link, Reconnect, TlsError};
+use crate::local::recent::Recent;
+use crate::local::source::Source;
+use crate::local::{page, socket};
+use crate::metrics::Meter;
 use crate::node::settings::{OutletSettings, Settings, TaskLimits};
 use crate::node::time::BootMs;
 use crate::node::{Found, Node};
 use crate::store::{self, OpenError, Opened, Options};
-use crate::{drivers, local};
 
 /// How long the oldest publish may wait for its acknowledgement.
 const ACK_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -127,14 +131,21 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let first = node.settle(clock.now());
 
     let (link, news) = Link::spawn(link_settings(&config, tls, &settings));
-    let socket = |source| StartError::Socket { path: config.socket.clone(), source };
-    let listener = local::listen(&config.socket).map_err(socket)?;
+    let machine = Machine::of(&config.data_dir);
+    let (figures, telemetry) = figures::spawn(machine.clone(), settings.encoding);
+    let no_socket = |source| StartError::Socket { path: config.socket.clone(), source };
+    let listener = socket::listen(&config.socket).map_err(no_socket)?;
     let (ask, questions) = channel(8);
-    tokio::spawn(local::serve(listener, ask));
+    let source = Arc::new(Source::new(ask, machine));
+    tokio::spawn(socket::serve(listener, Arc::clone(&source)));
+    if let Some(address) = config.listen {
+        page::open(address, source).await;
+    }
     let pulse = supervisor.period().map(|period| period / 2);
     tokio::spawn(supervisor.run());
 
-    let mut doors = Doors { link: news, completions, inbox: heard, questions };
+    let mut doors = Doors { link: news, completions, inbox: heard, questions, telemetry };
+    let link_since = clock.now().boot;
     let mut agent = Agent {
         settings,
         clock,
@@ -149,11 +160,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         sequence: Sequence::default(),
         connection: 0,
         offline_because: Some("not connected yet".to_owned()),
+        link_since,
         scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,
         disk: DiskHealth::default(),
         telemetry_at: BootMs(0),
+        figures,
+        meter: Meter::default(),
+        recent: Recent::default(),
         progress,
         link_progress: (link_progress, 0),
         pulse,
@@ -246,7 +261,7 @@ fn settings(config: &Config, opened: &Opened, boot_id: String) -> io::Result<Set
             max_queued: config.tasks.max_queued,
             max_bytes: config.tasks.max_bytes,
         },
-        hardware: figures::hardware(),
+        hardware: Machine::of(&config.data_dir).hardware(),
         configuration: config.hash.clone(),
         certificate_expires_at_ms: config.certificate_expires_at_ms,
         seed: u64::from_le_bytes(seed),

@@ -3,8 +3,8 @@
 use edge_protocol::codec::{Encoding, decode, encode};
 use edge_protocol::event::{Clock, Fault, Lease};
 use edge_protocol::presence::{
-    HoldState, OfflineReason, Online, OutletState, Queues, SessionState, State, StationState,
-    Status, Telemetry,
+    HoldState, OfflineReason, Online, OutletState, Queues, SessionState, Spares, State,
+    StationState, Status, Telemetry, Throttle, Traffic,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -135,6 +135,7 @@ fn telemetry_is_frozen() {
         memory_available_bytes: Some(3_221_225_472),
         disk_available_bytes: Some(0),
         agent_rss_bytes: Some(18_874_368),
+        ..Telemetry::default()
     };
     is_frozen(
         &telemetry,
@@ -144,6 +145,38 @@ fn telemetry_is_frozen() {
             00746469736b5f617661696c61626c655f6279746573006f6167656e745f7273735f62797465731a0120\
             0000",
     );
+}
+
+#[test]
+fn telemetry_of_a_machine_that_tells_everything_is_frozen() {
+    let telemetry = Telemetry {
+        at_ms: 1_763_690_000_000,
+        uptime_ms: 86_400_123,
+        load_1m: Some(0.25),
+        cpu_percent: Some(12.5),
+        cpu_c: Some(48.5),
+        throttled: Some(vec![Throttle::UnderVoltage, Throttle::SoftTemperatureLimit]),
+        throttled_earlier: Some(vec![Throttle::FrequencyCapped, Throttle::Throttled]),
+        memory_available_bytes: Some(1),
+        memory_bytes: Some(2),
+        disk_available_bytes: Some(3),
+        disk_bytes: Some(4),
+        disk_written_bytes: Some(5),
+        disk_worn_percent: Some(20),
+        disk_spares: Some(Spares::Normal),
+        network: vec![Traffic { interface: "eth0".to_owned(), received_bytes: 6, sent_bytes: 7 }],
+        agent_rss_bytes: Some(8),
+        agent_cpu_ms: Some(9),
+        agent_written_bytes: Some(10),
+    };
+    is_frozen(
+        &telemetry,
+        r#"{"at_ms":1763690000000,"uptime_ms":86400123,"load_1m":0.25,"cpu_percent":12.5,"cpu_c":48.5,"throttled":["under_voltage","soft_temperature_limit"],"throttled_earlier":["frequency_capped","throttled"],"memory_available_bytes":1,"memory_bytes":2,"disk_available_bytes":3,"disk_bytes":4,"disk_written_bytes":5,"disk_worn_percent":20,"disk_spares":"normal","network":[{"interface":"eth0","received_bytes":6,"sent_bytes":7}],"agent_rss_bytes":8,"agent_cpu_ms":9,"agent_written_bytes":10}"#,
+        "TODO",
+    );
+    let names =
+        [Spares::Warning, Spares::Urgent].map(|spares| json(encode(Encoding::Json, &spares)));
+    assert_eq!(names, [r#""warning""#, r#""urgent""#]);
 }
 
 #[test]
