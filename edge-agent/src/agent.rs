@@ -81,6 +81,7 @@ struct Agent {
     connection: u64,
     offline_because: Option<String>,
     link_since: BootMs,
+    started_at_ms: u64,
     /// Whether the node knows the scripts that are there, as far as this batch is concerned.
     scripts_known: bool,
     tokens: BTreeMap<u64, link::Token>,

@@ -12,6 +12,7 @@ pub mod ask;
 pub mod desk;
 pub mod identity;
 pub mod ledger;
+pub mod page;
 pub mod plug;
 pub mod program;
 pub mod row;

@@ -15,6 +15,7 @@ mod identities;
 mod kill_loop;
 mod killed;
 mod leases;
+mod page;
 mod plug_faults;
 mod plug_hands;
 mod queue;

@@ -12,6 +12,7 @@ impl Agent {
         let report = Report {
             version: self.settings.version.clone(),
             store: self.settings.store.clone(),
+            started_at_ms: self.started_at_ms,
             clock: if now.synced { Clock::Synced } else { Clock::Unsynced },
             online: self.offline_because.is_none(),
             offline_because: self.offline_because.clone(),

@@ -145,7 +145,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(supervisor.run());
 
     let mut doors = Doors { link: news, completions, inbox: heard, questions, telemetry };
-    let link_since = clock.now().boot;
+    let started = clock.now();
     let mut agent = Agent {
         settings,
         clock,
@@ -160,7 +160,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         sequence: Sequence::default(),
         connection: 0,
         offline_because: Some("not connected yet".to_owned()),
-        link_since,
+        link_since: started.boot,
+        started_at_ms: started.wall_ms,
         scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,

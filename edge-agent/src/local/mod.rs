@@ -4,6 +4,8 @@
 //! Everything here is read from one [`Snapshot`] that the loop hands out when it is asked, and the
 //! loop never waits for anybody who reads it. Nothing here switches anything.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod page;
 pub(crate) mod recent;
 pub(crate) mod socket;
@@ -26,6 +28,8 @@ pub struct Report {
     pub version: String,
     /// The store's id.
     pub store: String,
+    /// When the agent started, as its clock read then: UTC, milliseconds since the Unix epoch.
+    pub started_at_ms: u64,
     /// Whether the wall clock can be trusted.
     pub clock: Clock,
     /// Whether the broker is reached.

@@ -49,6 +49,12 @@ fn node(out: &mut Exposition, reading: &Reading<'_>) {
     )
     .sample(&labels, 1);
     out.single(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        "When the agent started, Unix time as its clock read then.",
+        from_ms(report.started_at_ms),
+    );
+    out.single(
         "edge_agent_certificate_expiry_timestamp_seconds",
         Kind::Gauge,
         "When the client certificate expires, Unix time.",

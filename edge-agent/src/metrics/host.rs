@@ -4,7 +4,7 @@ use edge_protocol::presence::{Spares, Throttle};
 
 use super::text::{Exposition, Kind, from_ms};
 use crate::host::figures::{Agent, Figures};
-use crate::node::time::{BootMs, Now};
+use crate::node::time::Now;
 
 const THROTTLES: [(Throttle, &str); 4] = [
     (Throttle::UnderVoltage, "under_voltage"),
@@ -32,7 +32,7 @@ pub(super) fn write(out: &mut Exposition, now: Now, figures: &Figures) {
     for traffic in &figures.network {
         family.sample(&[("interface", &traffic.interface)], traffic.sent_bytes);
     }
-    process(out, now, &figures.agent);
+    process(out, &figures.agent);
 }
 
 fn board(out: &mut Exposition, now: Now, figures: &Figures) {
@@ -127,7 +127,7 @@ fn disk(out: &mut Exposition, figures: &Figures) {
 }
 
 /// Under the names that every Prometheus client uses.
-fn process(out: &mut Exposition, now: Now, agent: &Agent) {
+fn process(out: &mut Exposition, agent: &Agent) {
     out.known(
         "process_cpu_seconds_total",
         Kind::Counter,
@@ -145,11 +145,5 @@ fn process(out: &mut Exposition, now: Now, agent: &Agent) {
         Kind::Gauge,
         "Files and sockets that it holds open.",
         agent.open_files,
-    );
-    out.known(
-        "process_start_time_seconds",
-        Kind::Gauge,
-        "When it started, Unix time.",
-        agent.started_ms.map(|ms| from_ms(now.wall_at(BootMs::from(ms)))),
     );
 }

@@ -8,6 +8,8 @@ mod families;
 mod histogram;
 mod host;
 mod meter;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use families::{Reading, text};

@@ -92,8 +92,6 @@ pub struct Agent {
     pub written_bytes: Option<u64>,
     /// Files and sockets it holds open.
     pub open_files: Option<u64>,
-    /// When it started, on the boot clock.
-    pub started_ms: Option<u64>,
     /// What its store occupies.
     pub store_bytes: Option<u64>,
 }

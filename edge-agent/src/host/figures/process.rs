@@ -12,14 +12,12 @@ use super::{Agent, Machine};
 const BLOCK_BYTES: u64 = 512;
 
 pub(super) fn agent(machine: &Machine) -> Agent {
-    let times = machine.text("proc/self/stat").as_deref().and_then(times);
     let written = machine.text("proc/self/io").as_deref().and_then(written_bytes);
     Agent {
         rss_bytes: machine.text("proc/self/statm").as_deref().and_then(rss_bytes),
-        cpu_ms: times.map(|times| times.cpu_ms),
+        cpu_ms: machine.text("proc/self/stat").as_deref().and_then(cpu_ms),
         written_bytes: written,
         open_files: open_files(&machine.root.join("proc/self/fd")),
-        started_ms: times.map(|times| times.started_ms),
         store_bytes: used_bytes(&machine.data_dir.join("store")),
     }
 }
@@ -31,18 +29,12 @@ fn rss_bytes(statm: &str) -> Option<u64> {
     pages.checked_mul(page_bytes.try_into().ok()?)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Times {
-    cpu_ms: u64,
-    started_ms: u64,
-}
-
 /// `PID (NAME) STATE …`: a name may hold blanks and brackets, so figures are counted from its end.
-fn times(stat: &str) -> Option<Times> {
+fn cpu_ms(stat: &str) -> Option<u64> {
     let (_, behind) = stat.rsplit_once(')')?;
     let figure = |index| behind.split_ascii_whitespace().nth(index)?.parse::<u64>().ok();
     let (user, system) = (figure(11)?, figure(12)?);
-    Some(Times { cpu_ms: (user + system) * TICK_MS, started_ms: figure(19)? * TICK_MS })
+    Some((user + system) * TICK_MS)
 }
 
 /// `write_bytes: 4096`, what truncation took back left out.
@@ -77,8 +69,8 @@ mod tests {
     #[test]
     fn a_process_whose_name_holds_blanks_and_brackets_is_read_from_the_end_of_its_name() {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 900 0 0 0 12 5 0 0 20 0 3 0 777 8 9";
-        assert_eq!(times(stat), Some(Times { cpu_ms: 170, started_ms: 7_770 }));
-        assert_eq!(times("42 (short) S 1"), None);
+        assert_eq!(cpu_ms(stat), Some(170));
+        assert_eq!(cpu_ms("42 (short) S 1"), None);
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl Node {
     }
 
     /// The whole state, as of the last step.
-    pub(super) fn state(&self) -> State {
+    #[must_use]
+    pub fn state(&self) -> State {
         self.state_at(self.now.boot)
     }
 
