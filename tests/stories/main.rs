@@ -8,6 +8,7 @@
 mod blackout;
 mod booking;
 mod broker_away;
+mod browser;
 mod command_line;
 mod commands;
 mod holds;

@@ -10,13 +10,14 @@ let deadlines = new Map();
 // ---- words -------------------------------------------------------------------------------------
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
+const shortClock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const dateClock = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
 const decimal = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 
-function at(ms) {
+function at(ms, style = clock) {
   const date = new Date(ms);
-  return Math.abs(ms - nodeNow()) < DAY_MS / 2 ? clock.format(date) : dateClock.format(date);
+  return (Math.abs(ms - nodeNow()) < DAY_MS / 2 ? style : dateClock).format(date);
 }
 function span(ms) {
   const s = Math.max(0, Math.round(ms / 1000)), m = Math.floor(s / 60), h = Math.floor(m / 60);
@@ -120,23 +121,23 @@ function station(of) {
   const faulty = state.outlets.some((outlet) => of.outlets.includes(outlet.outlet) && outlet.fault);
   const booked = state.sessions.filter((one) => one.phase === 'booked' && one.station === of.station);
   const left = session && remaining(session);
-  let [kind, phase, rest, more] = ['free', '○ Free', 'Free', ''];
+  let [kind, phase, rest, more] = ['free', '○ Power off', 'Free', ''];
   if (session) {
     kind = 'on';
     rest = left === undefined ? '–:––' : countdown(left);
     if (session.phase === 'active') {
       const soon = left < SOON_MS;
       [kind, phase] = soon ? ['soon', '◔ Ends soon'] : ['on', '● In use'];
-      more = `until ${at(session.ends_at_ms)}`;
+      more = `until ${at(session.ends_at_ms, shortClock)}`;
     } else if (session.phase === 'starting') [phase, more] = ['… Switching on', 'the time has not begun'];
     else if (session.phase === 'paused') [kind, phase, more] = ['free', '❚❚ Paused', 'power off, the rest is kept'];
     else [kind, phase, rest, more] = ['soon', '◌ Time is over', '0:00', 'switching off'];
     more += session.label ? ` · ${session.label}` : '';
   }
-  if (faulty) [kind, phase] = ['bad', `▲ Trouble · ${phase.slice(2)}`];
+  if (faulty) [kind, phase, rest] = ['bad', '▲ Trouble', session ? rest : 'Out of order'];
   if (booked.length) more += `${more ? ' · ' : ''}${booked.length} booked`;
   const card = make('article', undefined, `station ${kind}`);
-  const clockface = make('p', rest, 'rest');
+  const clockface = make('p', rest, session ? 'rest' : 'rest word');
   if (session) clockface.setAttribute('role', 'timer');
   card.append(make('h3', of.station), make('p', phase, 'phase'), clockface, make('p', more || ' ', 'more'));
   return card;
@@ -155,7 +156,7 @@ function outlet(of, detail) {
   const hold = of.hold ? `, held ${of.hold.on ? 'on' : 'off'}` + (of.hold.until_ms ? ` until ${at(of.hold.until_ms)}` : '') : '';
   const power = of.on === undefined ? '? not reached yet' : of.on ? '● on' : '○ off';
   cell('Power', power + hold, of.on ? 'good' : '');
-  const lease = of.lease === 'none' ? (of.on ? 'no: nothing but this node' : '–')
+  const lease = of.lease === 'none' ? (of.on ? 'no, only this node can' : '–')
     : `${of.lease === 'stale' ? '▲ wrongly ' : ''}at ${at(of.off_at_ms)}`;
   cell('Cuts itself', lease, of.lease === 'stale' ? 'wrong' : '');
   cell('How sure', PROOF[detail?.proof] ?? '–');
