@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod page;
 pub mod plug;
 pub mod program;
+pub mod prometheus;
 pub mod row;
 pub mod script;
 pub mod service;

@@ -29,6 +29,12 @@ impl Look {
         Ok(Self { address })
     }
 
+    /// The page at `address`.
+    #[must_use]
+    pub fn on(address: SocketAddr) -> Self {
+        Self { address }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -5,6 +5,7 @@
     reason = "a story waits for one kind of event and passes over all others"
 )]
 
+mod alerts;
 mod blackout;
 mod booking;
 mod broker_away;
