@@ -53,6 +53,28 @@ impl Prometheus {
         Ok(Some(prometheus))
     }
 
+    /// Waits until the node was asked once more, and answered.
+    ///
+    /// # Errors
+    /// It was not, or did not.
+    pub async fn scraped(&self) -> Result<()> {
+        let last = self.target().await?["lastScrape"].clone();
+        within("a scrape", async {
+            loop {
+                let target = self.target().await?;
+                if target["lastScrape"] != last && target["health"] == "up" {
+                    return Ok(());
+                }
+            }
+        })
+        .await
+    }
+
+    async fn target(&self) -> Result<Value> {
+        let told: Value = serde_json::from_str(&self.look.get("/api/v1/targets").await?)?;
+        Ok(told["data"]["activeTargets"][0].clone())
+    }
+
     /// Waits until `alert` fires.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ async fn alerts_fire_for_what_goes_wrong_at_outlets_links_and_queues() -> Result
 
     for _ in 0..5 {
         restart(&mut desk).await?;
-        look.metrics("edge_agent_link_up 1").await?;
+        prometheus.scraped().await?;
     }
     prometheus.fires("EdgeAgentRestarting").await?;
     fired.push("EdgeAgentRestarting");
