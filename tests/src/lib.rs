@@ -10,6 +10,7 @@
 
 pub mod ask;
 pub mod browser;
+pub mod container;
 pub mod desk;
 pub mod identity;
 pub mod ledger;
