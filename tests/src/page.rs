@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, ensure};
 use edgectl::lab::site::Site;
@@ -103,6 +106,51 @@ impl Look {
             streams.push(stream);
         }
         Ok(streams)
+    }
+}
+
+/// Many who look again and again, on a thread of their own, so that they delay nobody in the story.
+/// Dropped, they go.
+#[derive(Debug)]
+pub struct Crowd {
+    go: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Crowd {
+    /// So many, each at the page, its status and its metrics in turn.
+    #[must_use]
+    pub fn gather(look: &Look, count: usize) -> Self {
+        let (look, go) = (look.clone(), Arc::new(AtomicBool::new(false)));
+        let gone = Arc::clone(&go);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime for the crowd").block_on(async {
+                let mut lookers = tokio::task::JoinSet::new();
+                for looker in 0..count {
+                    let (look, gone) = (look.clone(), Arc::clone(&gone));
+                    lookers.spawn(async move {
+                        for path in ["/", "/status.json", "/metrics"].iter().cycle().skip(looker) {
+                            // Who is hung up on comes again.
+                            let _ = look.get(path).await;
+                            if gone.load(Ordering::Relaxed) {
+                                return;
+                            }
+                        }
+                    });
+                }
+                lookers.join_all().await;
+            });
+        });
+        Self { go, thread: Some(thread) }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.go.store(true, Ordering::Relaxed);
+        // A crowd that panicked has nothing more to say.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

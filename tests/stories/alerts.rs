@@ -10,7 +10,7 @@ use edge_protocol::codec::Encoding;
 use edgectl::ca::Validity;
 use edgectl::lab::plug::Fault;
 use serde_json::json;
-use tests::desk::{Desk, Layout};
+use tests::desk::{Desk, Layout, now_ms};
 use tests::identity::identify;
 use tests::page::Look;
 use tests::prometheus::Prometheus;
@@ -86,10 +86,16 @@ async fn alerts_fire_for_what_goes_wrong_at_outlets_links_and_queues() -> Result
     prometheus.fires("EdgeAgentRestarting").await?;
     fired.push("EdgeAgentRestarting");
 
-    for task in 0..4_000 {
-        let task =
-            json!({ "task": format!("w-{task}"), "kind": "wait", "payload": { "wait_ms": 20 } });
-        desk.send("task.submit", task).await?;
+    // Results of 30 KB each, which come once the broker is away.
+    script::put(&desk.site, "long", "printf '{\"x\":\"%030000d\"}' 0")?;
+    let not_before_ms = now_ms() + 10_000;
+    for task in 1..=60 {
+        let payload = json!({ "name": "long", "args": {} });
+        let task = format!("l-{task}");
+        let body = json!({
+            "task": task, "kind": "script", "payload": payload, "not_before_ms": not_before_ms
+        });
+        desk.ask("task.submit", body).await?;
     }
     desk.site.broker.stop().await?;
     for alert in ["EdgeAgentBrokerAway", "EdgeAgentOutboxFilling", "EdgeAgentNotAccepting"] {

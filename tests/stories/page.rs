@@ -7,7 +7,7 @@ use edge_protocol::codec::Encoding;
 use edgectl::lab::plug::Fault;
 use serde_json::{Value, json};
 use tests::desk::Desk;
-use tests::page::{Look, find_program};
+use tests::page::{Crowd, Look, find_program};
 use tests::program::edge_agent;
 use tests::transcript::number;
 use tests::within;
@@ -150,20 +150,33 @@ async fn every_alert_fires_when_it_should_where_promtool_is_installed() -> Resul
 }
 
 #[tokio::test]
+async fn the_dashboards_queries_are_understood_where_promtool_is_installed() -> Result<()> {
+    let Some(promtool) = find_program("promtool") else { return Ok(()) };
+    let dashboard = include_str!("../../docs/grafana/edge-agent.json");
+    let dashboard: Value = serde_json::from_str(dashboard)?;
+    let panels = dashboard["panels"].as_array().context("panels")?.iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
+    let rules: Vec<Value> = targets
+        .filter_map(|target| target["expr"].as_str())
+        .map(|expr| expr.replace("$__rate_interval", "1m"))
+        .enumerate()
+        .map(|(number, expr)| json!({ "record": format!("query:{number}"), "expr": expr }))
+        .collect();
+    assert!(rules.len() > 20, "{} queries", rules.len());
+    // JSON is YAML as well.
+    let file = tempfile::NamedTempFile::new()?;
+    let groups = json!({ "groups": [{ "name": "dashboard", "rules": rules }] });
+    std::fs::write(file.path(), groups.to_string())?;
+    let said = Command::new(promtool).args(["check", "rules"]).arg(file.path()).output().await?;
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_crowd_that_looks_delays_no_off() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 1).await?;
     let look = Look::at(&desk.site)?;
-    let mut crowd = tokio::task::JoinSet::new();
-    for looker in 0..100 {
-        let look = look.clone();
-        crowd.spawn(async move {
-            let path = ["/", "/status.json", "/metrics"][looker % 3];
-            loop {
-                // Some come too many, and are refused by the kernel: they come again.
-                let _ = look.get(path).await;
-            }
-        });
-    }
+    let crowd = Crowd::gather(&look, 100);
     // And some who never finish asking, or never read.
     let rude = look.rude(20).await?;
     let mut late_ms = Vec::new();
@@ -179,8 +192,7 @@ async fn a_crowd_that_looks_delays_no_off() -> Result<()> {
     // processor, but not most of them.
     assert!(late_ms[late_ms.len() / 2] <= 1_000, "{late_ms:?} ms late");
     println!("FIGURE\tpage\toff lateness under 100 who look, median of 7, ms\t{}", late_ms[3]);
-    crowd.shutdown().await;
-    drop(rude);
+    drop((crowd, rude));
     within("the page answers again", async { look.get("/healthz").await }).await?;
     Ok(())
 }
