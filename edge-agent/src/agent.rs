@@ -3,18 +3,18 @@
 //! The order never changes: orders to outlets at once, the writes to the store, and everything
 //! else once those are on disk. The loop never waits for the disk, nor for anything but news.
 
+mod figures;
 pub mod sequence;
+mod snapshot;
 mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_protocol::codec::encode;
-use edge_protocol::event::Clock as ClockTrust;
 use edge_protocol::id::{OutletId, TaskId};
 use edge_protocol::presence::OfflineReason;
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,13 +25,13 @@ use crate::config::Config;
 use crate::drivers::Numbered;
 use crate::host::alarm::Alarm;
 use crate::host::clock::Clock;
-use crate::host::figures;
 use crate::host::systemd::Progress;
 use crate::host::ticker::Ticker;
 use crate::link::{self, Link};
-use crate::local::{Question, Report};
+use crate::local::{Question, recent::Recent};
+use crate::metrics::Meter;
 use crate::node::settings::Settings;
-use crate::node::time::BootMs;
+use crate::node::time::{BootMs, Now};
 use crate::node::{Act, Disk, Effects, Input, Node, ScriptOutcome};
 use crate::runners::script::{self, Outcome, ScriptRun};
 use crate::step::step;
@@ -53,6 +53,8 @@ struct Doors {
     /// Drivers and scripts.
     inbox: UnboundedReceiver<Input>,
     questions: Receiver<Question>,
+    /// The machine's figures, encoded.
+    telemetry: Receiver<Vec<u8>>,
 }
 
 /// Why the loop ended.
@@ -81,12 +83,18 @@ struct Agent {
     sequence: Sequence,
     connection: u64,
     offline_because: Option<String>,
+    link_since: BootMs,
+    started_at_ms: u64,
     /// Whether the node knows the scripts that are there, as far as this batch is concerned.
     scripts_known: bool,
     tokens: BTreeMap<u64, link::Token>,
     next_token: u64,
     disk: DiskHealth,
     telemetry_at: BootMs,
+    /// Asks for the machine's figures.
+    figures: Sender<Now>,
+    meter: Meter,
+    recent: Recent,
     progress: Progress,
     link_progress: (Progress, u64),
     /// How often the loop must show that it lives, where somebody watches.
@@ -123,6 +131,7 @@ impl Agent {
                 input = doors.inbox.recv() => self.heard(input),
                 completion = doors.completions.recv() => self.completed(completion),
                 news = doors.link.recv(), if roomy => self.linked(news),
+                figures = doors.telemetry.recv() => self.measured(figures),
                 question = doors.questions.recv() => self.asked(question),
                 () = &mut stop => Some(Ended::Stopped),
             };
@@ -185,13 +194,19 @@ impl Agent {
     fn perform(&mut self, mut effects: Effects) {
         for (outlet, number, order) in std::mem::take(&mut effects.orders) {
             if let Some(driver) = self.drivers.get(&outlet) {
+                self.meter.ordered(&outlet, number, self.clock.boot_us());
                 let _ = driver.send((number, order));
                 step!("order.handed", %outlet, number);
             }
         }
+        for event in std::mem::take(&mut effects.told) {
+            self.meter.told(&event);
+            self.recent.told(event);
+        }
         let (batch, ready) = self.sequence.admit(effects, self.connection);
         if let Some(batch) = batch {
             let number = batch.number;
+            self.meter.submitted(number, batch.bytes(), self.clock.boot_us());
             self.journal.submit(batch);
             step!("batch.submitted", number);
         }
@@ -259,11 +274,9 @@ impl Agent {
         });
     }
 
+    /// Asks for the machine's figures. Where a reading is under way and one waits, that one serves.
     fn telemetry(&self) {
-        let figures = figures::telemetry(self.clock.now(), &self.config.data_dir);
-        let payload = encode(self.settings.encoding, &figures);
-        self.link.order(link::Order::Telemetry(payload));
-        step!("telemetry.handed");
+        let _ = self.figures.try_send(self.clock.now());
     }
 
     /// The wall clock went on: the node looks what that means.
@@ -272,11 +285,20 @@ impl Agent {
         None
     }
 
+    fn measured(&mut self, figures: Option<Vec<u8>>) -> Option<Ended> {
+        let Some(figures) = figures else { return Some(Ended::Lost("figures")) };
+        self.link.order(link::Order::Telemetry(figures));
+        step!("telemetry.handed");
+        None
+    }
+
     /// A driver or a script has something to say.
     fn heard(&mut self, input: Option<Input>) -> Option<Ended> {
         let input = input.expect("the loop holds a sender of its own");
         if let Input::Script { task, .. } = &input {
             self.stops.remove(task);
+        } else if let Input::Outlet { outlet, number, result } = &input {
+            self.meter.answered(outlet, *number, result.is_ok(), self.clock.boot_us());
         }
         self.step(input);
         step!("loop.heard");
@@ -287,6 +309,7 @@ impl Agent {
         match completion {
             Some(Completion::Stored { through }) => {
                 step!("batch.confirmed", through);
+                self.meter.stored(through, self.clock.boot_us());
                 for (connection, act) in self.sequence.stored(through) {
                     self.act(act, connection);
                 }
@@ -317,7 +340,10 @@ impl Agent {
             Some(link::News::Up { connection, session_present }) => {
                 tracing::info!(session_present, "the broker is reached");
                 self.connection = connection;
-                self.offline_because = None;
+                self.meter.connected();
+                if self.offline_because.take().is_some() {
+                    self.link_since = self.clock.now().boot;
+                }
                 self.step(Input::Up { session_present });
                 step!("loop.online");
             }
@@ -327,7 +353,10 @@ impl Agent {
                 } else if self.offline_because.as_ref() != Some(&reason) {
                     tracing::warn!(reason, "the broker is not reached");
                 }
-                self.offline_because = Some(reason);
+                self.meter.disconnected();
+                if self.offline_because.replace(reason).is_none() {
+                    self.link_since = self.clock.now().boot;
+                }
                 self.tokens.clear();
                 self.step(Input::Down);
             }
@@ -357,17 +386,8 @@ impl Agent {
 
     fn asked(&mut self, question: Option<Question>) -> Option<Ended> {
         let Some(question) = question else { return Some(Ended::Lost("control socket")) };
-        let clock = if self.clock.now().synced { ClockTrust::Synced } else { ClockTrust::Unsynced };
-        let report = Report {
-            version: self.settings.version.clone(),
-            store: self.settings.store.clone(),
-            clock,
-            online: self.offline_because.is_none(),
-            offline_because: self.offline_because.clone(),
-            certificate_expires_at_ms: self.settings.certificate_expires_at_ms,
-            state: self.node.state(),
-        };
-        let _ = question.send(report);
+        // Whoever asked may have gone.
+        let _ = question.send(self.snapshot());
         None
     }
 

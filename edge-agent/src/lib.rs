@@ -13,6 +13,7 @@ pub mod fuzz;
 pub mod host;
 pub mod link;
 pub mod local;
+mod metrics;
 pub mod node;
 pub mod runners;
 pub mod status;

@@ -172,8 +172,8 @@ pub struct Queues {
     pub last_seq: u64,
 }
 
-/// Host figures, not retained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Host figures, not retained. A figure that a machine does not have is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Telemetry {
     /// When they were read, UTC.
     pub at_ms: u64,
@@ -182,16 +182,87 @@ pub struct Telemetry {
     /// The one-minute load average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_1m: Option<f64>,
+    /// How busy all processors together were since the reading before (the first: since the boot), 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
     /// The processor's temperature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_c: Option<f64>,
+    /// What slows the processor down now; empty where nothing does, absent where the board does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<Vec<Throttle>>,
+    /// What slowed it down earlier, for as long as its firmware remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_earlier: Option<Vec<Throttle>>,
     /// Memory that programs could still have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_available_bytes: Option<u64>,
+    /// All the memory there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// Space left for the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_available_bytes: Option<u64>,
+    /// The size of the file system that the store is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+    /// What everybody wrote to the store's disk since the boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_written_bytes: Option<u64>,
+    /// How much of its life the store's disk has spent, at most: 10 to 100 in tens, 110 beyond its
+    /// time. An eMMC tells; an SD card does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_worn_percent: Option<u32>,
+    /// How many of its spare blocks the store's disk has used. An eMMC tells; an SD card does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_spares: Option<Spares>,
+    /// What each network interface but loopback carried since it came up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<Traffic>,
     /// What the agent itself occupies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_rss_bytes: Option<u64>,
+    /// The processor time that the agent has spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_cpu_ms: Option<u64>,
+    /// What the agent has given to storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_written_bytes: Option<u64>,
+}
+
+/// What can slow a Raspberry Pi's processor down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Throttle {
+    /// The power supply or its cable is too weak.
+    UnderVoltage,
+    /// Its frequency is capped.
+    FrequencyCapped,
+    /// It is slowed down.
+    Throttled,
+    /// It is hot enough to be slowed down a little.
+    SoftTemperatureLimit,
+}
+
+/// How many of its spare blocks a disk has used: the PRE_EOL_INFO of an eMMC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spares {
+    /// Less than 80 %.
+    Normal,
+    /// 80 % or more: replace it soon.
+    Warning,
+    /// 90 % or more: replace it now.
+    Urgent,
+}
+
+/// What a network interface carried since it came up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Its name, such as `eth0`.
+    pub interface: String,
+    /// What came in.
+    pub received_bytes: u64,
+    /// What went out.
+    pub sent_bytes: u64,
 }

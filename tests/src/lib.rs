@@ -9,6 +9,7 @@
 )]
 
 pub mod ask;
+pub mod browser;
 pub mod container;
 pub mod desk;
 pub mod figure;
@@ -16,8 +17,10 @@ pub mod identity;
 pub mod ledger;
 pub mod metronome;
 pub mod operator;
+pub mod page;
 pub mod plug;
 pub mod program;
+pub mod prometheus;
 pub mod row;
 pub mod script;
 pub mod service;

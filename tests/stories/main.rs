@@ -5,9 +5,11 @@
     reason = "a story waits for one kind of event and passes over all others"
 )]
 
+mod alerts;
 mod blackout;
 mod booking;
 mod broker_away;
+mod browser;
 mod command_line;
 mod commands;
 mod holds;
@@ -16,6 +18,7 @@ mod installed;
 mod kill_loop;
 mod killed;
 mod leases;
+mod page;
 mod plug_faults;
 mod plug_hands;
 mod queue;

@@ -12,24 +12,28 @@ use edge_protocol::topic::Topics;
 use plug_driver::AnyOutlet;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{channel, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::sequence::Sequence;
-use super::{Agent, DiskHealth, Doors, Ended};
+use super::{Agent, DiskHealth, Doors, Ended, figures};
 use crate::config::{Config, Driver, OutletConfig};
+use crate::drivers;
 use crate::host::alarm::Alarm;
 use crate::host::clock::{Clock, boot_id};
-use crate::host::figures;
+use crate::host::figures::Machine;
 use crate::host::systemd::{Supervisor, Systemd};
 use crate::host::ticker::Ticker;
 use crate::link::{self, Link, Reconnect, TlsError};
+use crate::local::recent::Recent;
+use crate::local::source::Source;
+use crate::local::{Question, page, socket};
+use crate::metrics::Meter;
 use crate::node::settings::{OutletSettings, Settings, TaskLimits};
 use crate::node::time::BootMs;
 use crate::node::{Found, Node};
 use crate::step::step;
 use crate::store::{self, OpenError, Opened, Options};
-use crate::{drivers, local};
 
 /// How long the oldest publish may wait for its acknowledgement.
 const ACK_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -134,15 +138,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 
     let (link, news) = Link::spawn(link_settings(&config, tls, &settings));
     step!("start.linked");
-    let socket = |source| StartError::Socket { path: config.socket.clone(), source };
-    let listener = local::listen(&config.socket).map_err(socket)?;
-    let (ask, questions) = channel(8);
-    tokio::spawn(local::serve(listener, ask));
+    let machine = Machine::of(&config.data_dir);
+    let (figures, telemetry) = figures::spawn(machine.clone(), settings.encoding);
+    let questions = let_in(&config, machine).await?;
     step!("start.socket_opened");
     let pulse = supervisor.period().map(|period| period / 2);
     tokio::spawn(supervisor.run());
 
-    let mut doors = Doors { link: news, completions, inbox: heard, questions };
+    let mut doors = Doors { link: news, completions, inbox: heard, questions, telemetry };
+    let started = clock.now();
     let mut agent = Agent {
         settings,
         clock,
@@ -158,11 +162,16 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         sequence: Sequence::default(),
         connection: 0,
         offline_because: Some("not connected yet".to_owned()),
+        link_since: started.boot,
+        started_at_ms: started.wall_ms,
         scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,
         disk: DiskHealth::default(),
         telemetry_at: BootMs(0),
+        figures,
+        meter: Meter::default(),
+        recent: Recent::default(),
         progress,
         link_progress: (link_progress, 0),
         pulse,
@@ -183,6 +192,19 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         }
         Ended::Lost(part) => Err(StartError::Lost(part)),
     }
+}
+
+/// Opens the control socket and, where it is wanted, the page; gives what they ask.
+async fn let_in(config: &Config, machine: Machine) -> Result<Receiver<Question>, StartError> {
+    let no_socket = |source| StartError::Socket { path: config.socket.clone(), source };
+    let listener = socket::listen(&config.socket).map_err(no_socket)?;
+    let (ask, questions) = channel(8);
+    let source = Arc::new(Source::new(ask, machine));
+    tokio::spawn(socket::serve(listener, Arc::clone(&source)));
+    if let Some(address) = config.listen {
+        page::open(address, source).await;
+    }
+    Ok(questions)
 }
 
 /// The signals that end the agent in order.
@@ -258,7 +280,7 @@ fn settings(config: &Config, opened: &Opened, boot_id: String) -> io::Result<Set
             max_queued: config.tasks.max_queued,
             max_bytes: config.tasks.max_bytes,
         },
-        hardware: figures::hardware(),
+        hardware: Machine::of(&config.data_dir).hardware(),
         configuration: config.hash.clone(),
         certificate_expires_at_ms: config.certificate_expires_at_ms,
         seed: u64::from_le_bytes(seed),

@@ -2,6 +2,7 @@
 //! only the whole file shows.
 
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::endpoint::Endpoint;
 
 const DATA_DIR: &str = "/var/lib/edge-agent";
 const SCRIPTS_DIR: &str = "/etc/edge-agent/scripts";
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9780);
 const SOCKET: &str = "/run/edge-agent/control.sock";
 
 const MQTTS_PORT: u16 = 8883;
@@ -57,9 +59,6 @@ pub(super) fn check_as(
         let certificate = file.broker.cert_file.get_ref().display();
         warnings.push(format!("the certificate in {certificate} has expired: renew it"));
     }
-    if let Some(listen) = file.local.listen.as_ref().filter(|listen| !listen.get_ref().is_empty()) {
-        return Err(Flaw::at(listen, "listen is not yet supported: leave it empty"));
-    }
     let outlets = outlets::outlets(file.outlets)?;
     let stations = outlets::stations(file.stations, &outlets)?;
     Ok(Config {
@@ -77,6 +76,7 @@ pub(super) fn check_as(
             QUEUE_BYTES,
         )?,
         tasks: tasks(file.tasks)?,
+        listen: listen(file.local.listen.as_ref())?,
         socket: file.local.socket.unwrap_or_else(|| SOCKET.into()),
         outlets,
         stations,
@@ -173,6 +173,27 @@ fn tasks(file: file::Tasks) -> Result<Tasks, Flaw> {
             .scripts_dir
             .map_or_else(|| PathBuf::from(SCRIPTS_DIR), Spanned::into_inner),
     })
+}
+
+/// Empty is off. The page has no password and no TLS, so it stays on this machine.
+fn listen(written: Option<&Spanned<String>>) -> Result<Option<SocketAddr>, Flaw> {
+    let Some(written) = written else { return Ok(Some(LISTEN)) };
+    let text = written.get_ref();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(Some(address)),
+        Ok(_) => {
+            let reason = "listen must be on loopback, 127.0.0.1 or [::1]: whoever is elsewhere comes \
+                          through ssh -L, or a proxy that asks for a password";
+            Err(Flaw::at(written, reason))
+        }
+        Err(_) => {
+            let reason = format!("listen must be ADDRESS:PORT such as {LISTEN}, or empty for none");
+            Err(Flaw::at(written, reason))
+        }
+    }
 }
 
 fn ranged(

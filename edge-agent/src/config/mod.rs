@@ -15,6 +15,7 @@ mod outlets;
 mod tests;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub struct Config {
     pub outbox_max_bytes: u64,
     /// The queue of tasks and what runs them.
     pub tasks: Tasks,
+    /// Where the page and `/metrics` are, on loopback; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
     /// The socket of `status` and of local switching.
     pub socket: PathBuf,
     /// The outlets, in the file's order; their ids differ.

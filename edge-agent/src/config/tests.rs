@@ -52,6 +52,19 @@ fn only_the_broker_and_the_certificates_must_be_named() {
     assert_eq!(config.sessions.warn_before_ms, [300_000, 60_000]);
     assert_eq!(config.clock, ClockSource::Auto);
     assert!(config.outlets.is_empty() && config.stations.is_empty());
+    assert_eq!(config.listen.map(|address| address.to_string()).unwrap(), "127.0.0.1:9780");
+}
+
+#[test]
+fn the_page_is_on_loopback_where_it_is_said_or_nowhere() {
+    let site = Site::new();
+    for (written, read) in
+        [("", None), ("127.0.0.1:1", Some("127.0.0.1:1")), ("[::1]:0", Some("[::1]:0"))]
+    {
+        let config =
+            site.load(&format!("{}[local]\nlisten = \"{written}\"\n", site.broker())).unwrap();
+        assert_eq!(config.listen, read.map(|address| address.parse().unwrap()), "{written:?}");
+    }
 }
 
 #[test]
@@ -90,7 +103,11 @@ fn a_mistake_is_told_by_its_line_and_its_reason() {
         ("[tasks]\nconcurrency = 65", 7, "concurrency must be 1 to 64"),
         ("[tasks]\nmax_queued = 0", 7, "max_queued must be 1 to"),
         ("[tasks]\nscripts_dir = \"/dev/null\"", 7, "scripts_dir /dev/null is no directory"),
-        ("[local]\nlisten = \"127.0.0.1:9780\"", 7, "listen is not yet supported"),
+        ("[local]\nlisten = \"0.0.0.0:9780\"", 7, "listen must be on loopback"),
+        ("[local]\nlisten = \"[::]:9780\"", 7, "listen must be on loopback"),
+        ("[local]\nlisten = \"192.0.2.1:9780\"", 7, "listen must be on loopback"),
+        ("[local]\nlisten = \"localhost:9780\"", 7, "listen must be ADDRESS:PORT"),
+        ("[local]\nlisten = \"9780\"", 7, "listen must be ADDRESS:PORT"),
         ("[sessions]\ngrace_ms = \"soon\"", 7, "invalid type: string \"soon\""),
         ("[sessions]\ngrace_ms = 1\ngrace_ms = 2", 8, "duplicate key"),
         ("[sessions", 6, "unclosed table"),

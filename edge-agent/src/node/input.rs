@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use edge_protocol::command::Script;
+use edge_protocol::event::Event;
 use edge_protocol::id::{OutletId, TaskId};
 use serde_json::{Map, Value};
 
@@ -125,6 +126,9 @@ pub struct Effects {
     pub last_seq: u64,
     /// What waits for the writes.
     pub acts: Vec<Act>,
+    /// The events that were decided, for whoever counts and shows them on the machine itself. They
+    /// are among the writes too, and nothing is done about them here.
+    pub told: Vec<Event>,
 }
 
 /// What is done once the writes before it are on disk.

@@ -40,6 +40,7 @@ pub use self::outlet::{Failure, Order, Reading};
 pub use self::recover::Found;
 use self::settings::{OutletSettings, Settings};
 use self::time::{BootMs, Now};
+pub use self::voice::OutletDetail;
 
 /// The state machine.
 #[derive(Debug)]
@@ -191,7 +192,8 @@ impl Node {
     }
 
     /// Whether it takes commands, and starts tasks and schedules.
-    fn accepting(&self) -> bool {
+    #[must_use]
+    pub fn accepting(&self) -> bool {
         let (_, bytes) = self.outbox.waiting();
         self.disk == Disk::Ok && !self.stopping && bytes < self.settings.outbox_max_bytes / 10 * 9
     }

@@ -201,6 +201,10 @@ impl Outlet {
         self.trouble.as_ref().map(|trouble| trouble.fault)
     }
 
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
     pub(super) fn fault_message(&self) -> Option<&str> {
         self.trouble.as_ref().map(|trouble| trouble.message.as_str())
     }

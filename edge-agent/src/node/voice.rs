@@ -12,6 +12,7 @@ use edge_protocol::event::{
 use edge_protocol::id::{CommandId, OutletId, SessionId};
 use edge_protocol::limits::MAX_MESSAGE_BYTES;
 
+pub use self::presence::OutletDetail;
 use super::outbox::{Gone, Refusal, Wish};
 use super::record::{self, Kind};
 use super::time::{BootMs, Now};
@@ -162,9 +163,11 @@ impl Node {
     /// Replaces events that can't be delivered, under the first one's number.
     fn drop_events(&mut self, from_seq: u64, to_seq: u64, reason: String) {
         let what = What::NodeDropped(NodeDropped { from_seq, to_seq, reason });
-        let payload = self.event(from_seq, Draft { at: self.now, cause: None, what });
+        let event = self.event(from_seq, Draft { at: self.now, cause: None, what });
+        let payload = encode(self.settings.encoding, &event);
         let write = self.outbox.replace(from_seq, to_seq, payload);
         self.effects.writes.push(write);
+        self.effects.told.push(event);
     }
 
     /// Events came from disk.
@@ -238,22 +241,25 @@ impl Node {
             self.voice.changed_sessions.insert(session.id.clone());
         }
         let (at, kind) = (draft.at, draft.what.kind());
-        let mut payload = self.event(seq, draft);
+        let mut event = self.event(seq, draft);
+        let mut payload = encode(self.settings.encoding, &event);
         let fits = payload.len() <= MAX_MESSAGE_BYTES;
         if !fits {
             let reason = format!("a {kind} of {} bytes is too large to send", payload.len());
             let what = What::NodeDropped(NodeDropped { from_seq: seq, to_seq: seq, reason });
-            payload = self.event(seq, Draft { at, cause: None, what });
+            event = self.event(seq, Draft { at, cause: None, what });
+            payload = encode(self.settings.encoding, &event);
         }
         let kept = fits && !kind.starts_with("node.");
         let write = self.outbox.push(seq, payload, kept);
         self.effects.writes.push(write);
+        self.effects.told.push(event);
         self.voice.state_changed = true;
     }
 
-    fn event(&self, seq: u64, draft: Draft) -> Vec<u8> {
+    fn event(&self, seq: u64, draft: Draft) -> Event {
         let Draft { at, cause, what } = draft;
-        let event = Event {
+        Event {
             store: self.settings.store.clone(),
             seq,
             at_ms: at.wall_ms,
@@ -262,8 +268,7 @@ impl Node {
             boot_id: self.settings.boot_id.clone(),
             cause,
             what,
-        };
-        encode(self.settings.encoding, &event)
+        }
     }
 
     /// Writes the sessions that changed, and the clocks with them: their instants mean nothing without.

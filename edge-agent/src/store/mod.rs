@@ -101,6 +101,14 @@ pub struct Batch {
     pub last_seq: u64,
 }
 
+impl Batch {
+    /// How much it is to store: its keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.writes.iter().map(writer::size).sum::<usize>() as u64
+    }
+}
+
 /// What the store has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completion {

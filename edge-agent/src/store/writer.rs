@@ -297,7 +297,8 @@ fn gather(first: Request, requests: &Receiver<Request>) -> (Vec<Batch>, Option<L
     }
 }
 
-fn size(write: &Write) -> usize {
+/// Of its key and its value, in bytes.
+pub(super) fn size(write: &Write) -> usize {
     match write {
         Write::Put { key, value } => key.len() + value.len(),
         Write::Delete { key } => key.len(),

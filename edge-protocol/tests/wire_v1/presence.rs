@@ -3,8 +3,8 @@
 use edge_protocol::codec::{Encoding, decode, encode};
 use edge_protocol::event::{Clock, Fault, Lease};
 use edge_protocol::presence::{
-    HoldState, OfflineReason, Online, OutletState, Queues, ScheduleState, SessionState, State,
-    StationState, Status, Telemetry,
+    HoldState, OfflineReason, Online, OutletState, Queues, ScheduleState, SessionState, Spares,
+    State, StationState, Status, Telemetry, Throttle, Traffic,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -165,6 +165,7 @@ fn telemetry_is_frozen() {
         memory_available_bytes: Some(3_221_225_472),
         disk_available_bytes: Some(0),
         agent_rss_bytes: Some(18_874_368),
+        ..Telemetry::default()
     };
     is_frozen(
         &telemetry,
@@ -174,6 +175,47 @@ fn telemetry_is_frozen() {
             00746469736b5f617661696c61626c655f6279746573006f6167656e745f7273735f62797465731a0120\
             0000",
     );
+}
+
+#[test]
+fn telemetry_of_a_machine_that_tells_everything_is_frozen() {
+    let telemetry = Telemetry {
+        at_ms: 1_763_690_000_000,
+        uptime_ms: 86_400_123,
+        load_1m: Some(0.25),
+        cpu_percent: Some(12.5),
+        cpu_c: Some(48.5),
+        throttled: Some(vec![Throttle::UnderVoltage, Throttle::SoftTemperatureLimit]),
+        throttled_earlier: Some(vec![Throttle::FrequencyCapped, Throttle::Throttled]),
+        memory_available_bytes: Some(1),
+        memory_bytes: Some(2),
+        disk_available_bytes: Some(3),
+        disk_bytes: Some(4),
+        disk_written_bytes: Some(5),
+        disk_worn_percent: Some(20),
+        disk_spares: Some(Spares::Normal),
+        network: vec![Traffic { interface: "eth0".to_owned(), received_bytes: 6, sent_bytes: 7 }],
+        agent_rss_bytes: Some(8),
+        agent_cpu_ms: Some(9),
+        agent_written_bytes: Some(10),
+    };
+    is_frozen(
+        &telemetry,
+        r#"{"at_ms":1763690000000,"uptime_ms":86400123,"load_1m":0.25,"cpu_percent":12.5,"cpu_c":48.5,"throttled":["under_voltage","soft_temperature_limit"],"throttled_earlier":["frequency_capped","throttled"],"memory_available_bytes":1,"memory_bytes":2,"disk_available_bytes":3,"disk_bytes":4,"disk_written_bytes":5,"disk_worn_percent":20,"disk_spares":"normal","network":[{"interface":"eth0","received_bytes":6,"sent_bytes":7}],"agent_rss_bytes":8,"agent_cpu_ms":9,"agent_written_bytes":10}"#,
+        "b26561745f6d731b0000019aa41dae8069757074696d655f6d731a05265c7b676c6f61645f316df93400\
+            6b6370755f70657263656e74f94a40656370755f63f95210697468726f74746c6564826d756e6465725f\
+            766f6c7461676576736f66745f74656d70657261747572655f6c696d6974717468726f74746c65645f65\
+            61726c69657282706672657175656e63795f636170706564697468726f74746c6564766d656d6f72795f\
+            617661696c61626c655f6279746573016c6d656d6f72795f627974657302746469736b5f617661696c61\
+            626c655f6279746573036a6469736b5f627974657304726469736b5f7772697474656e5f627974657305\
+            716469736b5f776f726e5f70657263656e74146b6469736b5f737061726573666e6f726d616c676e6574\
+            776f726b81a369696e7465726661636564657468306e72656365697665645f6279746573066a73656e74\
+            5f6279746573076f6167656e745f7273735f6279746573086c6167656e745f6370755f6d730973616765\
+            6e745f7772697474656e5f62797465730a",
+    );
+    let names =
+        [Spares::Warning, Spares::Urgent].map(|spares| json(encode(Encoding::Json, &spares)));
+    assert_eq!(names, [r#""warning""#, r#""urgent""#]);
 }
 
 #[test]

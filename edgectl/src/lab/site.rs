@@ -188,7 +188,7 @@ impl Site {
              encoding = \"{encoding}\"\nreconnect_min_ms = 50\nreconnect_max_ms = 1000\n\
              keep_alive_ms = 5000\n\n\
              [clock]\nsource = \"trusted\"\n\n\
-             [local]\nsocket = \"{folder}/control.sock\"\n\n\
+             [local]\nlisten = \"127.0.0.1:0\"\nsocket = \"{folder}/control.sock\"\n\n\
              [tasks]\nscripts_dir = \"{folder}/scripts\"\n{tasks}\n{rest}\n"
         );
         let path = self.folder().join("agent.toml");

@@ -131,7 +131,8 @@ impl Outlet {
         }
     }
 
-    fn proof(&self, now: BootMs) -> Proof {
+    /// How sure the last answer makes it.
+    pub(in crate::node) fn proof(&self, now: BootMs) -> Proof {
         let leased = self.want.off_at().is_some() && self.settings.leases;
         if leased && self.confirmed_leased(self.want.off_at(), now) {
             Proof::LeaseConfirmed

@@ -1,14 +1,35 @@
 //! What a node says of itself on its retained topics.
 
-use edge_protocol::event::Lease;
+use edge_protocol::event::{Lease, Proof};
 use edge_protocol::id::OutletId;
 use edge_protocol::presence::{
     HoldState, Online, OutletState, Queues, State, StationState, Status,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::clock;
 use crate::node::Node;
 use crate::node::outlet::Outlet;
+use crate::node::time::{BootMs, Now};
+
+/// What an outlet's state does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutletDetail {
+    /// Which outlet.
+    pub outlet: OutletId,
+    /// Its driver's name.
+    pub driver: String,
+    /// How sure it is that the outlet is as it says; absent until it answered once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// Since when something is wrong with it: UTC, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_since_ms: Option<u64>,
+    /// What its driver said then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_message: Option<String>,
+}
 
 impl Node {
     pub(super) fn status(&self) -> Status {
@@ -25,9 +46,17 @@ impl Node {
         })
     }
 
-    /// The whole present state.
+    /// The whole state, as of the last step.
     #[must_use]
     pub fn state(&self) -> State {
+        self.state_at(self.now.boot)
+    }
+
+    /// The whole state as it is at `boot`, at or after the last step: what is left of a session, and
+    /// what the wall clock reads, go on while nothing happens.
+    #[must_use]
+    pub fn state_at(&self, boot: BootMs) -> State {
+        let now = Now { boot, wall_ms: self.now.wall_at(boot), ..self.now };
         let (outbox_events, outbox_bytes) = self.outbox.waiting();
         let stations = self.settings.stations.iter().map(|(id, outlets)| {
             let on_it = |session: &&super::super::session::Session| {
@@ -41,14 +70,14 @@ impl Node {
         });
         State {
             node: self.settings.node.clone(),
-            at_ms: self.now.wall_ms,
+            at_ms: now.wall_ms,
             stations: stations.collect(),
             outlets: self
                 .outlets
                 .iter()
                 .map(|(id, outlet)| self.outlet_state(id, outlet))
                 .collect(),
-            sessions: self.sessions.values().map(|session| session.state(self.now)).collect(),
+            sessions: self.sessions.values().map(|session| session.state(now)).collect(),
             schedules: self.schedules.state(),
             queues: Queues {
                 tasks_queued: self.tasks.queued() as u64,
@@ -58,6 +87,19 @@ impl Node {
                 last_seq: self.outbox.last_seq(),
             },
         }
+    }
+
+    /// What [`Self::state`] does not say of each outlet, in the same order.
+    #[must_use]
+    pub fn outlet_details(&self) -> Vec<OutletDetail> {
+        let detail = |(id, outlet): (&OutletId, &Outlet)| OutletDetail {
+            outlet: id.clone(),
+            driver: outlet.settings.driver.clone(),
+            proof: outlet.on().map(|_| outlet.proof(self.now.boot)),
+            fault_since_ms: outlet.trouble().map(|trouble| self.now.wall_at(trouble.since)),
+            fault_message: outlet.trouble().map(|trouble| trouble.message.clone()),
+        };
+        self.outlets.iter().map(detail).collect()
     }
 
     fn outlet_state(&self, id: &OutletId, outlet: &Outlet) -> OutletState {

@@ -7,43 +7,20 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use edge_protocol::event::Clock;
-use edge_protocol::presence::State;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+
+use super::Report;
+use super::source::Source;
 
 /// A request is one short word.
 const MAX_REQUEST_BYTES: u64 = 64;
 /// A client that stays silent for longer is hung up on.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What a running agent says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// The agent's version.
-    pub version: String,
-    /// The store's id.
-    pub store: String,
-    /// Whether the wall clock can be trusted.
-    pub clock: Clock,
-    /// Whether the broker is reached.
-    pub online: bool,
-    /// Why it is not, where it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offline_because: Option<String>,
-    /// When the client certificate expires: UTC, milliseconds since the Unix epoch.
-    pub certificate_expires_at_ms: u64,
-    /// Sessions, outlets, stations and queues.
-    pub state: State,
-}
-
-/// Somebody asks for a [`Report`].
-pub(crate) type Question = oneshot::Sender<Report>;
 
 /// Why a running agent could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -82,13 +59,13 @@ pub(crate) fn listen(socket: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers everybody who comes, each by asking the loop.
-pub(crate) async fn serve(listener: UnixListener, questions: mpsc::Sender<Question>) {
+pub(crate) async fn serve(listener: UnixListener, source: Arc<Source>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let questions = questions.clone();
+                let source = Arc::clone(&source);
                 tokio::spawn(async move {
-                    if let Ok(Err(error)) = timeout(PATIENCE, answer(stream, questions)).await {
+                    if let Ok(Err(error)) = timeout(PATIENCE, answer(stream, &source)).await {
                         tracing::debug!(%error, "a local client went away");
                     }
                 });
@@ -101,21 +78,18 @@ pub(crate) async fn serve(listener: UnixListener, questions: mpsc::Sender<Questi
     }
 }
 
-async fn answer(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Result<()> {
+async fn answer(stream: UnixStream, source: &Source) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut request = String::new();
     BufReader::new(reader.take(MAX_REQUEST_BYTES)).read_line(&mut request).await?;
-    let reply = if request.trim() == "status" {
-        let (question, report) = oneshot::channel();
-        let asked = questions.send(question).await.is_ok();
-        match report.await {
-            Ok(report) if asked => serde_json::to_vec(&report)?,
-            Ok(_) | Err(_) => return Ok(()),
-        }
-    } else {
-        br#"{"error":"unknown request: this agent answers `status`"}"#.to_vec()
-    };
-    writer.write_all(&reply).await
+    if request.trim() != "status" {
+        let reply = br#"{"error":"unknown request: this agent answers `status`"}"#;
+        return writer.write_all(reply).await;
+    }
+    match source.report().await {
+        Some(report) => writer.write_all(&report).await,
+        None => Ok(()),
+    }
 }
 
 /// Asks the agent that listens on `socket`.

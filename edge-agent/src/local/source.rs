@@ -1,0 +1,111 @@
+//! Asks the loop for a moment of itself, adds the machine's figures, and writes it down: the one
+//! source of the socket, the page and `/metrics`.
+//!
+//! However many look, the loop is asked twice a second at most for each kind of text; and only
+//! while somebody looks. Figures are read and texts written on a thread of the pool, never on the
+//! loop's.
+
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use super::{Question, Report, Snapshot};
+use crate::host::figures::{Figures, Machine};
+use crate::metrics;
+
+/// How old a text may be that is handed out again.
+const FRESH: Duration = Duration::from_millis(500);
+/// A loop that has not answered by then hangs, and whoever looks should learn of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where to ask.
+#[derive(Debug)]
+pub(crate) struct Source {
+    questions: mpsc::Sender<Question>,
+    machine: Machine,
+    /// The reading before: processors are busy since then.
+    before: Arc<Lock<Option<Figures>>>,
+    status: Mutex<Option<Kept>>,
+    metrics: Mutex<Option<Kept>>,
+}
+
+/// A text, and when it was written.
+#[derive(Debug, Clone)]
+struct Kept {
+    text: Bytes,
+    at: Instant,
+}
+
+impl Source {
+    pub(crate) fn new(questions: mpsc::Sender<Question>, machine: Machine) -> Self {
+        Self {
+            questions,
+            machine,
+            before: Arc::default(),
+            status: Mutex::default(),
+            metrics: Mutex::default(),
+        }
+    }
+
+    /// The [`Report`] as JSON, of this moment. `None` where the loop does not answer.
+    pub(crate) async fn report(&self) -> Option<Bytes> {
+        self.written(status_text).await
+    }
+
+    /// The same, at most half a second old.
+    pub(crate) async fn status(&self) -> Option<Bytes> {
+        self.kept(&self.status, status_text).await
+    }
+
+    /// The metrics in Prometheus's format, at most half a second old.
+    pub(crate) async fn metrics(&self) -> Option<Bytes> {
+        self.kept(&self.metrics, metrics_text).await
+    }
+
+    /// Whoever comes while a text is being written waits for that one.
+    async fn kept(&self, kept: &Mutex<Option<Kept>>, write: Write) -> Option<Bytes> {
+        let mut kept = kept.lock().await;
+        if let Some(fresh) = kept.as_ref().filter(|kept| kept.at.elapsed() < FRESH) {
+            return Some(fresh.text.clone());
+        }
+        let text = self.written(write).await?;
+        Some(kept.insert(Kept { text, at: Instant::now() }).text.clone())
+    }
+
+    async fn written(&self, write: Write) -> Option<Bytes> {
+        let snapshot = timeout(PATIENCE, self.asked()).await.ok()??;
+        let (machine, before) = (self.machine.clone(), Arc::clone(&self.before));
+        let written = tokio::task::spawn_blocking(move || {
+            let figures = machine.read();
+            let mut before = before.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = write(snapshot, &figures, before.as_ref());
+            *before = Some(figures);
+            Bytes::from(text)
+        });
+        // A file system that hangs keeps the thread, but not whoever waits for it.
+        timeout(PATIENCE, written).await.ok()?.ok()
+    }
+
+    async fn asked(&self) -> Option<Snapshot> {
+        let (question, answer) = oneshot::channel();
+        self.questions.send(question).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+type Write = fn(Snapshot, &Figures, Option<&Figures>) -> Vec<u8>;
+
+fn status_text(snapshot: Snapshot, figures: &Figures, before: Option<&Figures>) -> Vec<u8> {
+    let host = Some(figures.telemetry(snapshot.now, before));
+    let report = Report { host, ..snapshot.report };
+    serde_json::to_vec(&report).expect("a report has string keys only")
+}
+
+fn metrics_text(snapshot: Snapshot, figures: &Figures, _: Option<&Figures>) -> Vec<u8> {
+    let Snapshot { now, report, meter, store } = snapshot;
+    let reading = metrics::Reading { now, report: &report, meter: &meter, store, figures };
+    metrics::text(&reading).into_bytes()
+}
