@@ -277,11 +277,12 @@ impl Schedules {
         self.away = false;
     }
 
-    /// The next occurrence of all.
+    /// When to look again, at the latest.
     pub(super) fn next_at(&self) -> Option<u64> {
         let at = |entry: &Entry| match entry.next {
             Next::At(at) => Some(at),
-            Next::Unknown | Next::Never => None,
+            Next::Unknown => Some(0),
+            Next::Never => None,
         };
         self.by_id.values().filter_map(at).min()
     }

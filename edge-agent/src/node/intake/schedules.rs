@@ -10,6 +10,9 @@ use crate::node::answer::Rejection;
 use crate::node::schedule::{Due, Full, Schedule, Unusable};
 use crate::node::time::BootMs;
 
+/// Occurrences that run at one look: the end of an hour must neither stall the node nor fill the
+/// outbox far beyond where schedules have to stop.
+const RUN_AT_ONCE: usize = 64;
 /// How often a clock that is not synced yet is looked at for the sake of schedules.
 const LOOK_FOR_SYNC_MS: u64 = 1_000;
 
@@ -51,11 +54,9 @@ impl Node {
             return self.schedules.look_away();
         }
         let wall_ms = self.now.wall_ms;
-        for id in self.schedules.look(wall_ms) {
-            // What one of them told may have filled the outbox.
-            if !self.accepting() {
-                return self.schedules.look_away();
-            }
+        let due = self.schedules.look(wall_ms);
+        let all = due.len() <= RUN_AT_ONCE;
+        for id in due.into_iter().take(RUN_AT_ONCE) {
             let (due, write) = self.schedules.take(&id, wall_ms);
             self.effects.writes.extend(write);
             self.voice.state_changed();
@@ -63,7 +64,10 @@ impl Node {
                 self.run_occurrence(due);
             }
         }
-        self.schedules.watched();
+        // Otherwise the rest is due at once, and as late or as missed as it is now.
+        if all {
+            self.schedules.watched();
+        }
     }
 
     /// Runs an occurrence as if its command came in. That it ran is in its schedule's record, so

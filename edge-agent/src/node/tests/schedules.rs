@@ -234,6 +234,30 @@ fn an_outbox_above_nine_tenths_starts_no_schedule() {
 }
 
 #[test]
+fn many_that_are_due_at_once_all_run_and_no_more_than_the_outbox_has_room_for() {
+    for (outbox_max_bytes, online) in [(64 * 1024 * 1024, true), (40_000, false)] {
+        let mut world = World::with(|settings| settings.outbox_max_bytes = outbox_max_bytes);
+        world.set_wall("2026-12-01T12:00:00Z");
+        for number in 0..200 {
+            put(&mut world, &format!("s{number}"), "1 12 * * *", json!({"missed": "once"}));
+        }
+        world.link(online);
+        // After a restart as before one: all of them are looked at.
+        world.restart(10);
+        world.run_for(MINUTE);
+        let reports = world.told("node.report").len();
+        if online {
+            assert_eq!(reports, 200);
+        } else {
+            assert!((10..100).contains(&reports), "{reports} ran");
+        }
+        world.link(true);
+        world.run_for(10 * SECOND);
+        assert_eq!(world.told("node.report").len(), 200, "the rest was missed, and not too late");
+    }
+}
+
+#[test]
 fn a_machine_that_slept_runs_what_is_not_too_late_by_then() {
     for (slept, expected) in [(50 * SECOND, 1), (2 * HOUR, 0)] {
         let mut world = noon();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::node::record::Kind;
 use crate::node::trial::{Trial, WALL_MS};
+use crate::node::{Disk, Input};
 
 fn put(cron: &str) -> Value {
     json!({"schedule": "s", "cron": cron, "command": {"type": "node.report"}})
@@ -102,6 +103,20 @@ fn a_crash_between_the_decision_and_the_disk_runs_it_once_or_leaves_it_out_as_as
         let again = trial.restart();
         assert!(!again.kinds().contains(&"command.accepted"), "{missed}, stored: {stored}");
     }
+}
+
+#[test]
+fn what_passed_while_the_node_did_not_accept_is_missed_even_if_nobody_looked_meanwhile() {
+    let mut trial = Trial::new();
+    trial.accept("schedule.put", put("* * * * *"));
+    trial.step(Input::Disk(Disk::Low));
+    trial.settle();
+    let at = WALL_MS / 60_000 * 60_000 + 60_000;
+    trial.now.boot.0 += i64::try_from(at - trial.now.wall_ms).unwrap();
+    trial.now.wall_ms = at;
+    trial.step(Input::Disk(Disk::Ok));
+    assert!(!trial.settle().kinds().contains(&"command.accepted"));
+    assert!(trial.pass(60_000).kinds().contains(&"command.accepted"));
 }
 
 #[test]
