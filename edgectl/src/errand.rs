@@ -263,9 +263,10 @@ impl<'a> Errand<'a> {
                     wait.extend(at_ms);
                     self.note(note);
                 }
-                // The first that was seen counts: each further state would put it off.
+                // The last that was seen is so, but each further one would put it off.
                 Step::Unless { within, done } => {
-                    settles.get_or_insert((Instant::now() + within, *done));
+                    let at = settles.map_or_else(|| Instant::now() + within, |(at, _)| at);
+                    settles = Some((at, *done));
                 }
                 Step::Done { text, facts } => return Ok(sent.done(&text, &facts, event)),
                 Step::Failed { code, text } => {

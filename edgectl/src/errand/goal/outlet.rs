@@ -9,9 +9,10 @@ use edge_protocol::presence::OutletState;
 use super::power::{facts, if_the_node_dies, trouble, troubles};
 use super::{Goal, Scene, Step};
 use crate::instant;
+use crate::picture::leased;
 use crate::span::about;
 
-/// After a release, how long an outlet may take to go back to what its session or rest wants
+/// How long an outlet may take to go back to what its session or rest wants, or to renew a lease,
 /// before it is told as it is: a plug on the local network takes a fraction.
 const SETTLES: Duration = Duration::from_secs(2);
 
@@ -68,7 +69,11 @@ impl Goal for HoldGoal {
         if self.on {
             text = format!("{text}; {}", if_the_node_dies(&[outlet], scene.now_ms));
         }
-        Step::Done { text, facts: facts(&[outlet]) }
+        let done = Step::Done { text, facts: facts(&[outlet]) };
+        // It was on before, and its plug still has the lease from then; or its hold is longer than
+        // any lease.
+        let early = hold.until_ms.zip(leased(outlet)).is_some_and(|(until, off)| off < until);
+        if early { Step::Unless { within: SETTLES, done: Box::new(done) } } else { done }
     }
 }
 
@@ -109,5 +114,60 @@ impl Goal for ReleaseGoal {
         // What the release changes may still follow.
         let waits = self.held.is_some() && self.held == outlet.on;
         if waits { Step::Unless { within: SETTLES, done: Box::new(told) } } else { told }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_protocol::id::NodeId;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::picture::Picture;
+
+    const NOW_MS: u64 = 1_763_730_000_000;
+    const UNTIL_MS: u64 = NOW_MS + 1_800_000;
+
+    fn sees(goal: &mut dyn Goal, outlet: &Value) -> Step {
+        let state = json!({
+            "node": "pi-1", "at_ms": NOW_MS, "stations": [], "sessions": [], "outlets": [outlet],
+            "queues": { "tasks_queued": 0, "tasks_running": 0, "outbox_events": 0,
+                "outbox_bytes": 0, "last_seq": 1 },
+        });
+        let picture =
+            Picture { state: serde_json::from_value(state).unwrap(), ..Picture::default() };
+        let node: NodeId = "pi-1".parse().unwrap();
+        goal.state(&Scene { node: &node, picture: &picture, now_ms: NOW_MS })
+    }
+
+    fn held_on(on: bool, off_at_ms: u64) -> Value {
+        json!({ "outlet": "plug-1", "on": on, "lease": "armed", "off_at_ms": off_at_ms,
+            "hold": { "on": true, "until_ms": UNTIL_MS } })
+    }
+
+    #[test]
+    fn a_hold_is_done_when_it_is_read_back_and_its_lease_is_renewed() {
+        let mut goal = HoldGoal { outlet: "plug-1".parse().unwrap(), on: true };
+        assert_eq!(sees(&mut goal, &json!({ "outlet": "plug-1", "lease": "none" })), Step::Wait);
+        assert_eq!(sees(&mut goal, &held_on(false, UNTIL_MS)), Step::Wait);
+        let mut faulty = held_on(true, UNTIL_MS);
+        faulty["fault"] = json!("refused");
+        assert_eq!(sees(&mut goal, &faulty), Step::Wait);
+        let early = sees(&mut goal, &held_on(true, NOW_MS + 60_000));
+        assert!(matches!(early, Step::Unless { .. }), "the lease of an earlier hold: {early:?}");
+        let Step::Done { text, .. } = sees(&mut goal, &held_on(true, UNTIL_MS + 5_000)) else {
+            panic!("it is held on")
+        };
+        assert!(text.contains(&instant::said(UNTIL_MS + 5_000, NOW_MS)), "{text}");
+    }
+
+    #[test]
+    fn a_release_waits_a_moment_for_what_it_changes() {
+        let mut goal = ReleaseGoal { outlet: "plug-1".parse().unwrap(), held: Some(true) };
+        assert_eq!(sees(&mut goal, &held_on(true, UNTIL_MS)), Step::Wait);
+        let outlet = |on: bool| json!({ "outlet": "plug-1", "on": on, "lease": "none" });
+        assert!(matches!(sees(&mut goal, &outlet(true)), Step::Unless { .. }));
+        let Step::Done { text, .. } = sees(&mut goal, &outlet(false)) else { panic!("it is off") };
+        assert_eq!(text, "plug-1 is released; it is off");
     }
 }
