@@ -78,7 +78,7 @@ async fn a_browser_counts_on_and_says_so_when_the_agent_goes_away() -> Result<()
     assert!(part(&document, "live")?.contains("▲ No answer"), "{document}");
     let away = part(&document, "away")?;
     assert!(
-        away.contains("The agent has not answered for") && !away.starts_with(" hidden"),
+        away.contains("The agent has not answered since") && !away.starts_with(" hidden"),
         "{away}"
     );
     let left = countdown(part(&document, "stations")?)?;

@@ -207,8 +207,8 @@ function facts() {
 // Puts new parts in place of old ones, but leaves alone what has not changed: selections stay.
 function fill(id, parts) {
   const place = $(id), old = [...place.children];
-  if (old.length === parts.length && parts.every((part, i) => part.isEqualNode(old[i]))) return;
-  place.replaceChildren(...parts);
+  if (old.length !== parts.length) place.replaceChildren(...parts);
+  else parts.forEach((part, i) => { if (!part.isEqualNode(old[i])) old[i].replaceWith(part); });
 }
 
 function show() {
@@ -256,10 +256,12 @@ function tick() {
   if (live.textContent !== text) live.textContent = text;
   live.classList.toggle('away', away);
   banner.hidden = !away;
+  // Said once, not each second: a screen reader reads it out.
   const told = report
-    ? `The agent has not answered for ${span(silent)}. What stands below was so then; times count on from it.`
+    ? `The agent has not answered since ${clock.format(new Date(Date.now() - silent))}. What stands below was so then; times count on from it.`
     : 'The agent does not answer.';
-  if (away && banner.textContent !== told) banner.textContent = told;
+  if (away && banner.textContent === '') banner.textContent = told;
+  if (!away) banner.textContent = '';
   if (report && report.state.stations.length) showStations();
 }
 
