@@ -101,15 +101,16 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let tls = tls(&config)?;
     step!("start.identified");
 
+    let boot_id = boot_id().map_err(system("its boot id"))?;
     let paced_by = Arc::clone(&clock);
     let options = Options {
         reserve_bytes: config.outbox_max_bytes / 10,
         min_free_bytes: MIN_FREE_BYTES,
+        boot_id: boot_id.clone(),
         boot_ms: Arc::new(move || paced_by.now().boot.uptime_ms()),
     };
     let opened = store::open(&config.data_dir, options)?;
     step!("start.store_opened");
-    let boot_id = boot_id().map_err(system("its boot id"))?;
     let settings = settings(&config, &opened, boot_id).map_err(system("randomness"))?;
     let Opened { journal, completions, rows, events, last_seq, lost, id: _ } = opened;
     let rows = rows.into_iter().map(|row| (row.key, row.value)).collect();

@@ -46,33 +46,44 @@ fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// The file `opening`: there while sled opens the store, one byte for each start that is at it
-/// or died at it. A panic within sled ends the process, so no code of ours can answer it; the
-/// next start can.
+/// The file `opening`: there while sled opens the store; this boot's id, and one byte for each
+/// start of it that is at it or died at it. A panic within sled ends the process, so no code of
+/// ours can answer it; the next start can.
 ///
 /// The file is deliberately not synced. It outlives a process that panics or is killed, which
-/// is what it counts; after a power cut it is mostly gone, and a power cut says nothing about
-/// the store.
+/// is what it counts. A power cut says nothing about the store, so another boot counts anew.
 #[derive(Debug)]
 pub(super) struct Opening {
     path: PathBuf,
+    boot_id: String,
     /// How many starts in a row died here before this one.
-    pub(super) died_before: u64,
+    pub(super) died_before: usize,
 }
 
 impl Opening {
-    pub(super) fn begin(dir: &Path) -> io::Result<Self> {
+    pub(super) fn begin(dir: &Path, boot_id: &str) -> io::Result<Self> {
         let path = dir.join("opening");
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let died_before = file.metadata()?.len();
-        file.write_all(b".")?;
-        Ok(Self { path, died_before })
+        let before = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            before => before?,
+        };
+        let of_this_boot = before.strip_prefix(boot_id.as_bytes());
+        let died_before = of_this_boot.and_then(|rest| rest.strip_prefix(b"\n")).map(<[u8]>::len);
+        let mut opening = Self { path, boot_id: boot_id.to_owned(), died_before: 0 };
+        match died_before {
+            Some(died_before) => {
+                opening.died_before = died_before;
+                OpenOptions::new().append(true).open(&opening.path)?.write_all(b".")?;
+            }
+            None => opening.reset()?,
+        }
+        Ok(opening)
     }
 
     /// Begins to count anew, since what was being opened is now another store.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.died_before = 0;
-        fs::write(&self.path, b".")
+        fs::write(&self.path, format!("{}\n.", self.boot_id))
     }
 }
 
@@ -102,14 +113,17 @@ mod tests {
     }
 
     #[test]
-    fn starts_that_died_while_opening_are_counted_until_one_lives() {
+    fn starts_that_died_while_opening_are_counted_until_one_lives_or_the_power_was_cut() {
         let dir = tempfile::tempdir().unwrap();
-        for earlier in 0..3 {
-            let opening = Opening::begin(dir.path()).unwrap();
-            assert_eq!(opening.died_before, earlier);
+        let died = || {
+            let opening = Opening::begin(dir.path(), "boot-1").unwrap();
+            let died_before = opening.died_before;
             std::mem::forget(opening); // what a kill leaves behind
-        }
-        drop(Opening::begin(dir.path()).unwrap());
-        assert_eq!(Opening::begin(dir.path()).unwrap().died_before, 0);
+            died_before
+        };
+        assert_eq!([died(), died(), died()], [0, 1, 2]);
+        drop(Opening::begin(dir.path(), "boot-1").unwrap());
+        assert_eq!([died(), died()], [0, 1]);
+        assert_eq!(Opening::begin(dir.path(), "boot-2").unwrap().died_before, 0);
     }
 }

@@ -53,6 +53,8 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Free space, in bytes, below which [`SpaceLevel::Low`] is told.
     pub min_free_bytes: u64,
+    /// Names this boot of the machine: a start that a power cut ended says nothing of the store.
+    pub boot_id: String,
     /// Milliseconds on the boot clock: paces what needn't happen at each flush.
     pub boot_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
 }

@@ -22,7 +22,7 @@ use crate::step::step;
 
 /// So many starts may die while sled opens the store until it is put aside. One alone may have
 /// been killed by chance.
-const DEATHS_ALLOWED: u64 = 3;
+const DEATHS_ALLOWED: usize = 3;
 
 /// A card may fail to answer and then answer.
 const TRIES: u32 = 3;
@@ -41,12 +41,15 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     let lock = lock(dir)?;
     step!("store.locked");
     let space = Space::new(dir, options.min_free_bytes, options.reserve_bytes);
-    let mut opening =
-        Opening::begin(dir)
-            .or_else(|error| {
-                if is_full(&error) && space.release() { Opening::begin(dir) } else { Err(error) }
-            })
-            .map_err(system("noting that the store is being opened"))?;
+    let mut opening = Opening::begin(dir, &options.boot_id)
+        .or_else(|error| {
+            if is_full(&error) && space.release() {
+                Opening::begin(dir, &options.boot_id)
+            } else {
+                Err(error)
+            }
+        })
+        .map_err(system("noting that the store is being opened"))?;
     step!("store.opening_noted");
     aside::prune(dir).map_err(system("removing old stores that were put aside"))?;
     salvage::take_place(dir).map_err(system("putting a saved store in its place"))?;

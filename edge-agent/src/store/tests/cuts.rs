@@ -44,7 +44,9 @@ fn cut(
 fn open_again(cut: &mut Cut) -> Result<(), String> {
     let dir = folder();
     lay_out(&cut.image, dir.path());
-    let store = open(dir.path(), options()).map_err(|error| error.to_string())?;
+    // After a power cut it is another boot.
+    let options = Options { boot_id: fastrand::u64(..).to_string(), ..options() };
+    let store = open(dir.path(), options).map_err(|error| error.to_string())?;
     let compared = cut.heard.compare(&store);
     store.journal.close();
     compared

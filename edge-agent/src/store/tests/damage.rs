@@ -129,11 +129,11 @@ fn a_store_never_written_to_is_no_loss() {
 fn a_store_that_kills_its_starts_is_put_aside_but_one_death_is_no_proof() {
     let dir = tempfile::tempdir().unwrap();
     let id = filled(dir.path(), 3);
-    fs::write(dir.path().join("opening"), ".").unwrap();
+    fs::write(dir.path().join("opening"), format!("{}\n.", options().boot_id)).unwrap();
     let store = opened(dir.path());
     assert_eq!((&store.id, &store.lost), (&id, &None));
     store.journal.close();
-    fs::write(dir.path().join("opening"), "...").unwrap();
+    fs::write(dir.path().join("opening"), format!("{}\n...", options().boot_id)).unwrap();
     let store = opened(dir.path());
     let lost = store.lost.as_deref().unwrap();
     assert!(lost.contains("the last 3 starts died") && lost.contains("seq 3 to 0"), "{lost}");

@@ -46,8 +46,11 @@ fn a_full_disk_gives_up_the_reserve_then_waits_and_goes_on_when_there_is_room() 
         let clock = clock.clone();
         Arc::new(move || clock.fetch_add(500, Ordering::Relaxed))
     };
-    let mut store =
-        open(&dir, Options { reserve_bytes: 1 << 20, min_free_bytes: 1 << 20, boot_ms }).unwrap();
+    let mut store = open(
+        &dir,
+        Options { reserve_bytes: 1 << 20, min_free_bytes: 1 << 20, boot_ms, ..options() },
+    )
+    .unwrap();
     store.journal.submit(numbered(1));
     store.await_stored(1);
     assert!(dir.join("reserve").exists());

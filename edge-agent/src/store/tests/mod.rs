@@ -18,7 +18,8 @@ use std::sync::Arc;
 use super::*;
 
 fn options() -> Options {
-    Options { reserve_bytes: 0, min_free_bytes: 0, boot_ms: Arc::new(|| 0) }
+    let boot_id = std::process::id().to_string();
+    Options { reserve_bytes: 0, min_free_bytes: 0, boot_id, boot_ms: Arc::new(|| 0) }
 }
 
 /// The count of a longer version is taken where `EDGE_AGENT_LONG` asks for it.
