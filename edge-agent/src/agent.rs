@@ -27,6 +27,7 @@ use crate::host::alarm::Alarm;
 use crate::host::clock::Clock;
 use crate::host::figures;
 use crate::host::systemd::Progress;
+use crate::host::ticker::Ticker;
 use crate::link::{self, Link};
 use crate::local::{Question, Report};
 use crate::node::settings::Settings;
@@ -68,6 +69,7 @@ struct Agent {
     settings: Settings,
     clock: Arc<Clock>,
     alarm: Alarm,
+    ticker: Ticker,
     node: Node,
     journal: Journal,
     link: Link,
@@ -116,6 +118,7 @@ impl Agent {
             let ended = tokio::select! {
                 biased;
                 () = self.alarm.rings() => None,
+                () = self.ticker.ticks() => self.ticked(),
                 input = doors.inbox.recv() => self.heard(input),
                 completion = doors.completions.recv() => self.completed(completion),
                 news = doors.link.recv(), if roomy => self.linked(news),
@@ -165,10 +168,14 @@ impl Agent {
         if beats != std::mem::replace(&mut self.link_progress.1, beats) {
             self.link_progress.0.beat();
         }
+        self.ticker.set(self.node.wants_ticks(), now.boot);
+        let overdue = self.ticker.overdue_at();
         let pulse = self.pulse.map(|pulse| now.boot + millis(pulse));
-        let telemetry = Some(self.telemetry_at).filter(|_| self.offline_because.is_none());
+        // While the ticker ticks, that carries it.
+        let carried = self.offline_because.is_some() || overdue.is_some();
+        let telemetry = Some(self.telemetry_at).filter(|_| !carried);
         // What was due has just been decided: whoever names the past again waits for the next tick.
-        let next = [self.node.wake_at(), pulse, telemetry].into_iter().flatten().min();
+        let next = [self.node.wake_at(), overdue, pulse, telemetry].into_iter().flatten().min();
         self.alarm.set(next.map(|at| at.max(now.boot + 1)));
     }
 
@@ -239,6 +246,12 @@ impl Agent {
         let figures = figures::telemetry(self.clock.now(), &self.config.data_dir);
         let payload = encode(self.settings.encoding, &figures);
         self.link.order(link::Order::Telemetry(payload));
+    }
+
+    /// The wall clock went on: the node looks what that means.
+    fn ticked(&mut self) -> Option<Ended> {
+        self.ticker.heard(self.clock.now().boot);
+        None
     }
 
     /// A driver or a script has something to say.

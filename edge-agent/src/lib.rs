@@ -8,6 +8,8 @@ pub mod agent;
 pub mod config;
 mod drivers;
 pub mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod host;
 pub mod link;
 pub mod local;

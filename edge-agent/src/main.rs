@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use edge_agent::host::log::Log;
+use edge_agent::host::journal::{self, Journal};
+use edge_agent::host::log::{self, Log};
 use edge_agent::{agent, chain, config, local, status};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// sysexits(3).
 const UNAVAILABLE: u8 = 69;
@@ -89,16 +93,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs to standard error, which systemd hands to the journal; `RUST_LOG` chooses how much.
+/// Logs to the journal where systemd runs it, else to standard error; `RUST_LOG` chooses how much.
 fn start_log() -> io::Result<Log> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn"));
-    // In a file or the journal, escape codes would only hide words from a search.
-    let ansi = io::stderr().is_terminal();
-    let log = Log::start(io::stderr())?;
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sled=warn"));
+    let lines = tracing_subscriber::registry().with(filter);
+    if let Some(socket) = journal::behind_stderr() {
+        let log = Log::start(socket, journal::left_out)?;
+        lines.with(Journal::new(log.clone())).init();
+        return Ok(log);
+    }
+    let log = Log::start(io::stderr(), log::left_out)?;
     let writer = log.clone();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
-    lines.with_writer(move || writer.clone()).init();
+    let text = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+    // In a file, escape codes would only hide words from a search.
+    lines.with(text.with_ansi(io::stderr().is_terminal())).init();
     Ok(log)
 }
 

@@ -45,6 +45,13 @@ pub fn text(report: &Report) -> String {
             session.session, session.station, session.phase
         );
     }
+    for schedule in &state.schedules {
+        let next = schedule.next_at_ms.map_or_else(
+            || "waits for a synced clock".to_owned(),
+            |at_ms| format!("next in {}", span(at_ms.saturating_sub(state.at_ms))),
+        );
+        let _ = writeln!(text, "schedule {}: {next}", schedule.schedule);
+    }
     for outlet in &state.outlets {
         let _ = writeln!(text, "outlet   {}: {}", outlet.outlet, power(outlet, state.at_ms));
     }

@@ -211,15 +211,15 @@ pub struct TaskRef {
     pub task: TaskId,
 }
 
-/// `schedule.put`.
+/// `schedule.put`: runs a command at each occurrence; the schedule of this id there was is replaced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulePut {
     /// The schedule's id.
     pub schedule: ScheduleId,
-    /// Five fields, or six with seconds.
+    /// Five fields, or six with seconds in front.
     pub cron: String,
-    /// An IANA name.
+    /// An IANA name: the clock that the fields mean.
     #[serde(default = "utc")]
     pub timezone: String,
     /// What runs: any command but `schedule.*`.
@@ -227,7 +227,7 @@ pub struct SchedulePut {
     /// What becomes of an occurrence that passed while the node was away.
     #[serde(default)]
     pub missed: Missed,
-    /// How late an occurrence may still run.
+    /// How late an occurrence may run, missed or not.
     #[serde(default = "a_minute")]
     pub max_late_ms: u64,
 }
@@ -240,14 +240,15 @@ fn a_minute() -> u64 {
     60_000
 }
 
-/// What becomes of an occurrence that passed while the node was away.
+/// What becomes of an occurrence that passed while the node was away: not running, its clock not
+/// synced, or not accepting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Missed {
     /// It is left out.
     #[default]
     Skip,
-    /// The last one runs once.
+    /// The last one runs once, unless it is later than `max_late_ms` by then.
     Once,
 }
 

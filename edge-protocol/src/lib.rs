@@ -8,6 +8,8 @@ pub mod codec;
 pub mod command;
 pub mod event;
 mod field;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod id;
 pub mod limits;
 pub mod presence;

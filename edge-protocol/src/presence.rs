@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Clock, Fault, Lease};
-use crate::id::{NodeId, OutletId, SessionId, StationId};
+use crate::id::{NodeId, OutletId, ScheduleId, SessionId, StationId};
 
 /// The retained `status`; `Offline` is also the last will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,9 @@ pub struct State {
     pub outlets: Vec<OutletState>,
     /// Its booked and live sessions.
     pub sessions: Vec<SessionState>,
+    /// Its schedules; absent where it has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ScheduleState>,
     /// Its queues.
     pub queues: Queues,
 }
@@ -142,6 +145,16 @@ pub struct SessionState {
     pub label: Option<String>,
     /// Its last event.
     pub seq: u64,
+}
+
+/// One schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleState {
+    /// Which schedule.
+    pub schedule: ScheduleId,
+    /// Its next occurrence, UTC; absent while the node's clock is unsynced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at_ms: Option<u64>,
 }
 
 /// How much waits.

@@ -21,6 +21,8 @@ pub use error::{Error, Fault, Kind};
 pub use gpio::{Gpio, GpioSettings};
 pub use secret::Secret;
 pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
+#[cfg(any(test, fuzzing))]
+pub use tasmota::fuzz;
 pub use tasmota::{Tasmota, TasmotaSettings};
 
 /// One thing that can be switched: a relay of a plug, or a pin with a relay behind it.

@@ -24,6 +24,8 @@ use http::Endpoint;
 use lease::Timers;
 use plug::{Plug, Timer};
 use reply::State;
+#[cfg(any(test, fuzzing))]
+pub use reply::fuzz;
 
 /// Where a relay is.
 #[derive(Debug, Clone)]

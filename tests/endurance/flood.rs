@@ -162,7 +162,10 @@ async fn book(node: &mut Watched) -> Result<usize> {
     Ok(sessions)
 }
 
-fn pour(endpoints: &[Endpoint], topic: &str) -> Result<Vec<std::thread::JoinHandle<Result<Poured>>>> {
+fn pour(
+    endpoints: &[Endpoint],
+    topic: &str,
+) -> Result<Vec<std::thread::JoinHandle<Result<Poured>>>> {
     let count = RATE * flood_for().as_secs() / PUBLISHERS;
     let mut floods = vec![];
     for (publisher, endpoint) in (0..).zip(endpoints) {
@@ -187,9 +190,13 @@ fn judge(node: &Watched, plugs: &[FakePlug], machine: &Metronome) -> Result<Vec<
         let mut off_at: Vec<u64> =
             node.tally.off_at.iter().filter(|(id, _)| of(id)).map(|(_, at)| *at).collect();
         off_at.sort_unstable();
-        let offs: Vec<u64> =
-            plug.history().iter().filter(|it| !it.on).map(|it| it.at_ms).collect();
-        ensure!(offs.len() == off_at.len(), "plug {number}: {} cuts for {}", offs.len(), off_at.len());
+        let offs: Vec<u64> = plug.history().iter().filter(|it| !it.on).map(|it| it.at_ms).collect();
+        ensure!(
+            offs.len() == off_at.len(),
+            "plug {number}: {} cuts for {}",
+            offs.len(),
+            off_at.len()
+        );
         for (due, done) in off_at.into_iter().zip(offs) {
             ensure!(done + 5 >= due, "plug {number}: cut {} ms early", due - done);
             let late_ms = done.saturating_sub(due);

@@ -91,7 +91,8 @@ impl Course {
     }
 
     async fn ask(&mut self, task: usize) -> Result<()> {
-        let body = json!({ "task": format!("t-{task}"), "kind": "wait", "payload": { "wait_ms": 1 } });
+        let body =
+            json!({ "task": format!("t-{task}"), "kind": "wait", "payload": { "wait_ms": 1 } });
         self.asked.push(self.desk.send("task.submit", body).await?);
         Ok(())
     }
@@ -124,7 +125,8 @@ impl Course {
         let eased_at = now_ms();
         for id in self.asked.clone() {
             // Those that were answered before all this was over were taken already.
-            if !self.desk.all("command.accepted", "").iter().any(|it| it["body"]["command"] == *id) {
+            if !self.desk.all("command.accepted", "").iter().any(|it| it["body"]["command"] == *id)
+            {
                 let answer = self.desk.answer(&id).await?;
                 ensure!(answer["type"] == "command.accepted", "{answer}");
             }
@@ -159,7 +161,10 @@ impl Course {
         ensure!(again["store"] == first["store"], "another history: {again}");
         self.desk.caught_up().await?;
         let lost = |event: &&&Value| !event["body"]["lost"].is_null();
-        ensure!(!self.desk.all("node.store", "").iter().any(|event| lost(&event)), "something is lost");
+        ensure!(
+            !self.desk.all("node.store", "").iter().any(|event| lost(&event)),
+            "something is lost"
+        );
         Ok(())
     }
 }

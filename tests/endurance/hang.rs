@@ -43,7 +43,8 @@ async fn a_hung_agent_is_ended_and_started_and_every_session_ends_by_it_or_by_it
     let (mut leased, mut alive, mut deaf) = (vec![], vec![], vec![]);
     for round in 1..=rounds {
         // One ends while the agent hangs, one about when it is started again, one after that.
-        let [during, around, after] = ["during", "around", "after"].map(|at| format!("{at}-{round}"));
+        let [during, around, after] =
+            ["during", "around", "after"].map(|at| format!("{at}-{round}"));
         let during_at = start_named(&mut desk, &during, 1, 3_000).await?;
         let around_at = start_named(&mut desk, &around, 2, patience_ms).await?;
         let after_at = start_named(&mut desk, &after, 3, patience_ms + 8_000).await?;
@@ -72,7 +73,10 @@ async fn a_hung_agent_is_ended_and_started_and_every_session_ends_by_it_or_by_it
         ] {
             let late_ms = told_late_ms(&mut desk, session).await?;
             let cut = judge(desk.plug(plug), off_at, limit, &machine).context(session.clone())?;
-            ensure!(late_ms.abs_diff(cut.late_ms) < LEASED_MS, "{session}: told {late_ms}, {cut:?}");
+            ensure!(
+                late_ms.abs_diff(cut.late_ms) < LEASED_MS,
+                "{session}: told {late_ms}, {cut:?}"
+            );
             if limit == ALIVE_MS { &mut alive } else { &mut leased }.push(cut.late_ms);
             let switches = desk.plug(plug).history().len();
             ensure!(switches == 2 * round, "{session}: on once and off once, not {switches}");

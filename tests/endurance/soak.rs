@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::{Fault, FakePlug, Profile};
+use edgectl::lab::plug::{FakePlug, Fault, Profile};
 use edgectl::lab::site::Site;
 use edgectl::lab::wall::now_ms;
 use serde_json::json;

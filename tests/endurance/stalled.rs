@@ -52,7 +52,9 @@ async fn a_disk_that_stalls_delays_no_off_and_is_no_reason_to_kill_the_agent() -
     let pid = service.pid()?;
     let stalled_at = now_ms();
     let stall = Stall::of(pid, &DISK)?;
-    let asked = desk.send("task.submit", json!({ "task": "t-1", "kind": "wait", "payload": { "wait_ms": 1 } })).await?;
+    let asked = desk
+        .send("task.submit", json!({ "task": "t-1", "kind": "wait", "payload": { "wait_ms": 1 } }))
+        .await?;
     service.stays_alive_for(long_enough()).await?;
     let lasted_ms = now_ms() - stalled_at;
     let cuts = [
@@ -70,7 +72,11 @@ async fn a_disk_that_stalls_delays_no_off_and_is_no_reason_to_kill_the_agent() -
     ensure!(desk.answer(&asked).await?["type"] == "command.accepted");
     desk.told_of("task.succeeded", "t-1").await?;
     figure("stalled disk", "ms that it stalled", lasted_ms);
-    figure("stalled disk", "ms late, worst", cuts.map(|cut| cut.late_ms).into_iter().max().unwrap_or(0));
+    figure(
+        "stalled disk",
+        "ms late, worst",
+        cuts.map(|cut| cut.late_ms).into_iter().max().unwrap_or(0),
+    );
     Ok(())
 }
 

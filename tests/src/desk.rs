@@ -149,6 +149,9 @@ impl Desk {
     pub fn command(&mut self, kind: &str, body: Value) -> Value {
         let id = format!("c-{}", self.sent.len() + 1);
         self.sent.push(id.clone());
+        if let Some(schedule) = body["schedule"].as_str() {
+            self.sent.push(format!("{schedule}."));
+        }
         json!({ "id": id, "type": kind, "issued_at_ms": now_ms(), "body": body })
     }
 

@@ -31,7 +31,10 @@ impl Metronome {
             let mut due = now_ms();
             while let Some(beats) = heard.upgrade() {
                 let now = now_ms();
-                beats.lock().unwrap_or_else(PoisonError::into_inner).push((now, now - due.min(now)));
+                beats
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((now, now - due.min(now)));
                 drop(beats);
                 due = now + u64::try_from(BEAT.as_millis()).unwrap_or(u64::MAX);
                 std::thread::sleep(BEAT);

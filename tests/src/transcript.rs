@@ -1,6 +1,6 @@
 //! Every event that a node has told, held to what the contract says of them all: `seq` rises by
 //! one, an event that comes twice is the same, the store keeps its name, a cause is a command
-//! that was sent.
+//! that was sent, or one of a schedule's.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,8 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Takes an event in; `sent` are the ids of all commands.
+    /// Takes an event in; `sent` are the ids of all commands. One that ends with a dot is how those
+    /// of a schedule begin.
     ///
     /// # Errors
     /// It can't be, after those before it.
@@ -40,7 +41,10 @@ impl Transcript {
             ensure!(first["store"] == event["store"], "another store: {event}");
         }
         if let Some(cause) = event.get("cause") {
-            let known = cause.as_str().is_some_and(|cause| sent.iter().any(|id| id == cause));
+            let is = |id: &String, cause: &str| {
+                id == cause || id.ends_with('.') && cause.starts_with(id.as_str())
+            };
+            let known = cause.as_str().is_some_and(|cause| sent.iter().any(|id| is(id, cause)));
             ensure!(known, "a cause that nobody sent: {event}");
         }
         self.events.push(event);

@@ -221,23 +221,6 @@ fn reachable(state: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn schedules_are_answered_with_a_clear_not_yet() -> Result<()> {
-    for encoding in [Encoding::Json, Encoding::Cbor] {
-        let mut desk = Desk::open(encoding, 1).await?;
-        let put = json!({ "schedule": "nightly", "cron": "0 3 * * *",
-            "command": { "type": "node.report", "body": {} } });
-        for (kind, body) in
-            [("schedule.put", put), ("schedule.remove", json!({ "schedule": "nightly" }))]
-        {
-            let (code, message) = desk.refused(kind, body).await?;
-            assert_eq!(code, "unsupported");
-            assert!(message.contains("not yet"), "{message}");
-        }
-    }
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_session_is_abandoned_when_its_plug_can_not_be_reached() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 1).await?;
     let body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 60_000 });

@@ -139,16 +139,22 @@ async fn a_field_that_is_wrong_is_invalid_and_named() -> Result<()> {
 }
 
 fn wrong_bodies() -> Vec<(&'static str, Value, &'static str)> {
-    let start = |more: Value| {
-        let mut body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 1_000 });
+    let with = |mut body: Value, more: Value| {
         for (name, value) in more.as_object().into_iter().flatten() {
             body[name] = value.clone();
         }
         body
     };
+    let start = |more: Value| {
+        with(json!({ "session": "s-1", "station": "pc-1", "duration_ms": 1_000 }), more)
+    };
     let task =
         |kind: &str, payload: Value| json!({ "task": "t", "kind": kind, "payload": payload });
     let script = |name: &str| task("script", json!({ "name": name }));
+    let schedule = |changes: Value| {
+        let report = json!({ "type": "node.report" });
+        with(json!({ "schedule": "s", "cron": "* * * * *", "command": report }), changes)
+    };
     vec![
         ("session.start", start(json!({ "colour": "red" })), "colour"),
         ("session.start", start(json!({ "outage": "node" })), "outage"),
@@ -184,6 +190,16 @@ fn wrong_bodies() -> Vec<(&'static str, Value, &'static str)> {
             json!({ "schedule": "s", "cron": "soon", "command": { "type": "node.report" } }),
             "cron",
         ),
+        ("schedule.put", schedule(json!({ "cron": "0 0 30 2 *" })), "cron"),
+        ("schedule.put", schedule(json!({ "cron": "0 0 0 1 1 * 2020" })), "cron"),
+        ("schedule.put", schedule(json!({ "timezone": "Mars/Olympus" })), "timezone"),
+        ("schedule.put", schedule(json!({ "missed": "twice" })), "missed"),
+        (
+            "schedule.put",
+            schedule(json!({ "command": { "type": "schedule.remove" } })),
+            "command.type",
+        ),
+        ("schedule.put", schedule(json!({ "command": { "type": "session.end" } })), "command.body"),
     ]
 }
 
@@ -247,6 +263,7 @@ async fn what_is_not_there_is_unknown_by_its_noun() -> Result<()> {
             ("session.end", json!({ "session": "s-9" }), "unknown_session"),
             ("outlet.set", on, "unknown_outlet"),
             ("outlet.release", json!({ "outlet": "plug-9" }), "unknown_outlet"),
+            ("schedule.remove", json!({ "schedule": "s-9" }), "unknown_schedule"),
             (
                 "task.submit",
                 json!({ "task": "t-1", "kind": "outlet.cycle", "payload": cycle }),

@@ -22,6 +22,7 @@ use crate::host::alarm::Alarm;
 use crate::host::clock::{Clock, boot_id};
 use crate::host::figures;
 use crate::host::systemd::{Supervisor, Systemd};
+use crate::host::ticker::Ticker;
 use crate::link::{self, Link, Reconnect, TlsError};
 use crate::node::settings::{OutletSettings, Settings, TaskLimits};
 use crate::node::time::BootMs;
@@ -139,6 +140,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         settings,
         clock,
         alarm,
+        ticker: Ticker::new(),
         node,
         journal,
         link,

@@ -35,9 +35,18 @@ const CONCURRENCY: RangeInclusive<u64> = 1..=64;
 
 /// Checks the configuration in `text` and the files that it names, at the time `wall_ms`.
 pub(super) fn check(text: &str, wall_ms: u64) -> Result<Config, Flaw> {
+    check_as(text, wall_ms, Identity::load)
+}
+
+/// As [`check`], the node being who `identity` says.
+pub(super) fn check_as(
+    text: &str,
+    wall_ms: u64,
+    identity: impl FnOnce(&file::Broker) -> Result<Identity, Flaw>,
+) -> Result<Config, Flaw> {
     let file: File = toml::from_str(text)
         .map_err(|error| Flaw { at: error.span(), reason: error.message().to_owned() })?;
-    let identity = Identity::load(&file.broker)?;
+    let identity = identity(&file.broker)?;
     if let Some(id) = file.node.id.as_ref().filter(|id| *id.get_ref() != identity.node) {
         let reason =
             format!("id must be the certificate's common name, which is {}", identity.node);

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use plug_driver::{AnyOutlet, GpioSettings, Secret, TasmotaSettings};
 use serde::{Deserialize, Serialize};
 
+use super::named;
+
 /// What switches an outlet.
 ///
 /// A session keeps this text in the store until its outlets are confirmed off, so passwords stay
@@ -95,7 +97,7 @@ impl Driver {
 
 /// Reads a password file: its text without the line's end.
 pub(super) fn password(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("can't be read: {error}"))?;
+    let text = String::from_utf8(named::read(file)?).map_err(|_| "is no text".to_owned())?;
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err("is empty".to_owned()),
         password => Ok(password.to_owned()),

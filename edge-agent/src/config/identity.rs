@@ -1,7 +1,5 @@
 //! Who this node is: its certificate and the key that proves it.
 
-use std::fs;
-
 use edge_protocol::id::NodeId;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -10,7 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::{Flaw, file};
+use super::{Flaw, file, named};
 
 /// What the certificate says of the node.
 #[derive(Debug)]
@@ -57,7 +55,7 @@ fn key_fits(broker: &file::Broker, certificates: Vec<CertificateDer<'static>>) -
     let file = &broker.key_file;
     let wrong =
         |reason: String| Flaw::at(file, format!("key_file {}: {reason}", file.get_ref().display()));
-    let pem = fs::read(file.get_ref()).map_err(|error| wrong(format!("can't be read: {error}")))?;
+    let pem = named::read(file.get_ref()).map_err(wrong)?;
     let key = PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|error| wrong(format!("holds no private key in PEM: {error}")))?;
     let key = any_supported_type(&key)
@@ -74,7 +72,7 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, Flaw> {
     let wrong =
         |reason: String| Flaw::at(file, format!("{key} {}: {reason}", file.get_ref().display()));
-    let pem = fs::read(file.get_ref()).map_err(|error| wrong(format!("can't be read: {error}")))?;
+    let pem = named::read(file.get_ref()).map_err(wrong)?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| wrong(format!("is not PEM: {error}")))?;

@@ -6,7 +6,10 @@
 mod check;
 mod driver;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod identity;
+mod named;
 mod outlets;
 #[cfg(test)]
 mod tests;
@@ -40,11 +43,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     })?;
     // A lower bound is enough: what has expired by then has expired.
     let wall_ms = Clock::new(ClockSource::Untrusted).now().wall_ms;
-    check::check(&text, wall_ms).map_err(|flaw| ConfigError {
-        file: path.to_owned(),
-        line: flaw.at.map(|span| line_of(&text, span.start)),
-        reason: flaw.reason,
-    })
+    check::check(&text, wall_ms).map_err(|flaw| flaw.told(path, &text))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -182,6 +181,12 @@ struct Flaw {
 }
 
 impl Flaw {
+    /// As an operator reads it, `text` being what stands in `file`.
+    fn told(self, file: &Path, text: &str) -> ConfigError {
+        let line = self.at.map(|span| line_of(text, span.start));
+        ConfigError { file: file.to_owned(), line, reason: self.reason }
+    }
+
     /// What is wrong with the value there.
     fn at<T>(value: &toml::Spanned<T>, reason: impl Into<String>) -> Self {
         Self { at: Some(value.span()), reason: reason.into() }

@@ -124,7 +124,7 @@ fn a_mistake_in_an_outlet_or_a_station_is_told_by_its_line_and_its_reason() {
             10,
             "password_file /no/such: can't be read",
         ),
-        (format!("{plug}password_file = \"/dev/null\""), 10, "password_file /dev/null: is empty"),
+        (format!("{plug}password_file = \"/dev/null\""), 10, "password_file /dev/null: is no file"),
         (format!("{plug}rest = \"dim\""), 10, "unknown variant `dim`"),
         (format!("{plug}button = \"ignore\""), 10, "unknown variant `ignore`"),
         (format!("{outlet}\"gpio\""), 8, "the outlet a needs pin"),

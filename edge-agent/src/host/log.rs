@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone)]
 pub struct Log {
     jobs: SyncSender<Job>,
-    left_out: Arc<AtomicU64>,
+    unsaid: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -33,18 +33,26 @@ enum Job {
 }
 
 impl Log {
-    /// A log that ends up in `destination`, which may block for as long as it likes.
+    /// A log that ends up in `destination`, which may block for as long as it likes. `left_out` is
+    /// the line that tells of so many that found no room.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(destination: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        destination: impl Write + Send + 'static,
+        left_out: impl Fn(u64) -> Vec<u8> + Send + 'static,
+    ) -> io::Result<Self> {
         let (jobs, asked) = sync_channel(MAX_WAITING);
-        let left_out = Arc::<AtomicU64>::default();
-        let unsaid = Arc::clone(&left_out);
+        let unsaid = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&unsaid);
+        let tell = move || match counted.swap(0, Ordering::Relaxed) {
+            0 => None,
+            count => Some(left_out(count)),
+        };
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write(&asked, &unsaid, destination))?;
-        Ok(Self { jobs, left_out })
+            .spawn(move || write(&asked, tell, destination))?;
+        Ok(Self { jobs, unsaid })
     }
 
     /// Waits until what was logged is written, but not for long.
@@ -68,7 +76,7 @@ impl Log {
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.jobs.try_send(Job::Write(line.to_vec())).is_err() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.unsaid.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }
@@ -78,16 +86,25 @@ impl Write for Log {
     }
 }
 
-fn write(asked: &Receiver<Job>, left_out: &AtomicU64, mut destination: impl Write) {
+/// The line of text that tells of so many that were left out.
+#[must_use]
+pub fn left_out(count: u64) -> Vec<u8> {
+    format!("{count} lines of the log were left out: nobody took them\n").into_bytes()
+}
+
+fn write(
+    asked: &Receiver<Job>,
+    left_out: impl Fn() -> Option<Vec<u8>>,
+    mut destination: impl Write,
+) {
     for job in asked {
         match job {
             // A line that can't be written has no better place to go.
             Job::Write(line) => drop(destination.write_all(&line)),
             Job::Tell(written) => drop(written.send(())),
         }
-        let unsaid = left_out.swap(0, Ordering::Relaxed);
-        if unsaid > 0 {
-            let _ = writeln!(destination, "{unsaid} lines of the log were left out: nobody took them");
+        if let Some(line) = left_out() {
+            drop(destination.write_all(&line));
         }
     }
 }
@@ -120,7 +137,7 @@ mod tests {
     fn who_logs_never_waits_and_what_is_left_out_is_counted() {
         let (open, permits) = channel();
         let taken = Arc::<Mutex<Vec<u8>>>::default();
-        let mut log = Log::start(Gate { permits, taken: Arc::clone(&taken) }).unwrap();
+        let mut log = Log::start(Gate { permits, taken: Arc::clone(&taken) }, left_out).unwrap();
         // Room for the queue, and the line that the thread is at or not.
         let more = 10;
         for _ in 0..MAX_WAITING + 1 + more {
@@ -130,7 +147,8 @@ mod tests {
         log.finish();
         let text = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
         let (lines, counts): (Vec<&str>, Vec<&str>) = text.lines().partition(|it| *it == "line");
-        let unsaid = counts.iter().map(|it| it.split(' ').next().unwrap().parse::<usize>().unwrap());
+        let unsaid =
+            counts.iter().map(|it| it.split(' ').next().unwrap().parse::<usize>().unwrap());
         assert_eq!(lines.len() + unsaid.sum::<usize>(), MAX_WAITING + 1 + more, "{counts:?}");
         assert!(lines.len() >= MAX_WAITING && !counts.is_empty());
     }
@@ -140,7 +158,7 @@ mod tests {
         let (open, permits) = channel();
         drop(open);
         let taken = Arc::<Mutex<Vec<u8>>>::default();
-        let mut log = Log::start(Gate { permits, taken: Arc::clone(&taken) }).unwrap();
+        let mut log = Log::start(Gate { permits, taken: Arc::clone(&taken) }, left_out).unwrap();
         log.write_all(b"goodbye\n").unwrap();
         log.finish();
         assert_eq!(*taken.lock().unwrap(), b"goodbye\n");

@@ -5,5 +5,7 @@
 pub mod alarm;
 pub mod clock;
 pub mod figures;
+pub mod journal;
 pub mod log;
 pub mod systemd;
+pub mod ticker;

@@ -217,9 +217,10 @@ impl Clock {
         let up_ms = uptime_ms.checked_sub(before.uptime_ms)?;
         let known_ms = now - before.asked;
         let doubt_ms = WITNESS_GRAIN_MS + up_ms / WITNESS_DRIFT;
-        let away_ms = up_ms.checked_sub(known_ms + doubt_ms).filter(|away_ms| *away_ms > 0)?;
+        let away_ms =
+            up_ms.checked_sub(known_ms.saturating_add(doubt_ms)).filter(|away_ms| *away_ms > 0)?;
         for anchor in [gap.trusted.as_mut(), self.floor.as_mut()].into_iter().flatten() {
-            anchor.wall_ms += away_ms;
+            anchor.wall_ms = anchor.wall_ms.saturating_add(away_ms);
         }
         for witness in self.witnesses.values_mut().filter(|witness| witness.before_gap) {
             witness.asked = witness.asked.shifted(-signed(away_ms));
@@ -229,7 +230,7 @@ impl Clock {
 
     /// How long agents have run on this node, in milliseconds: what remembering counts in.
     pub(super) fn running_ms(&self) -> u64 {
-        self.running_before_ms + (self.last.boot - self.started)
+        self.running_before_ms.saturating_add(self.last.boot - self.started)
     }
 
     /// When the next checkpoint is due, while a session lives.

@@ -1,5 +1,6 @@
 //! Commands come in: each gets one answer and at most one effect (contract, sections 3 and 4).
 
+mod schedules;
 mod sessions;
 mod tasks;
 
@@ -84,15 +85,23 @@ impl Node {
         let done = match received.command {
             _ if arrival.retained => reject(Code::Invalid, RETAINED),
             Err(refusal) => reject(refusal.code, refusal.message),
-            Ok(command) => {
-                self.in_time(&command, arrival.arrived).and_then(|()| self.obey(command))
-            }
+            Ok(command) => self.carry_out(command, arrival.arrived),
         };
         if !matches!(&done, Err(Rejection { code: Code::Busy, .. })) {
             let rejection = done.clone().err();
             let write = self.answers.remember(&id, rejection, self.clock.running_ms());
             self.effects.writes.push(write);
         }
+        self.tell_answer(mark, id, done);
+    }
+
+    /// Does what a command asks for, unless it comes too late.
+    fn carry_out(&mut self, command: Command, arrived: BootMs) -> Done {
+        self.in_time(&command, arrived).and_then(|()| self.obey(command))
+    }
+
+    /// Tells a command's answer, before what it led to since the `mark`.
+    fn tell_answer(&mut self, mark: usize, id: CommandId, done: Done) {
         let what = answered(&id, done, false);
         self.tell_at(mark, Some(id), what);
         self.voice.state_changed();
@@ -139,10 +148,8 @@ impl Node {
             Request::TaskSubmit(submit) => self.submit(&submit, cause, instants),
             Request::TaskCancel(of) => self.cancel(&of.task, cause),
             Request::TaskRetry(of) => self.retry(&of.task, cause),
-            Request::SchedulePut(_) | Request::ScheduleRemove(_) => reject(
-                Code::Unsupported,
-                "schedules are not yet supported by this version of the agent",
-            ),
+            Request::SchedulePut(put) => self.put_schedule(&put),
+            Request::ScheduleRemove(of) => self.remove_schedule(&of.schedule),
             Request::EventResend(range) => self.resend(range, cause),
             Request::NodeReport(_) => {
                 self.report(cause);

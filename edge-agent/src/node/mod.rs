@@ -9,6 +9,8 @@ mod answer;
 mod attempt;
 mod clock;
 mod ended;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod input;
 mod intake;
 mod outbox;
@@ -16,13 +18,14 @@ mod outlet;
 mod power;
 pub mod record;
 mod recover;
+mod schedule;
 mod session;
 pub mod settings;
 mod task;
 #[cfg(test)]
 mod tests;
 pub mod time;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod trial;
 mod voice;
 
@@ -56,6 +59,7 @@ pub struct Node {
     falls: Vec<session::Fall>,
     tasks: task::Tasks,
     attempts: BTreeMap<TaskId, attempt::Attempt>,
+    schedules: schedule::Schedules,
     answers: answer::Answers,
     outbox: outbox::Outbox,
     disk: Disk,
@@ -101,6 +105,7 @@ impl Node {
         self.look_at_clocks(now);
         self.receive_waiting();
         self.give_up_orders();
+        self.run_schedules();
         self.advance_sessions();
         self.advance_attempts();
         self.start_attempts();
@@ -137,6 +142,7 @@ impl Node {
             .chain(holds)
             .chain(attempts)
             .chain(tasks)
+            .chain(self.schedules_wake_at())
             .chain(checkpoint)
             .chain(voice)
             .chain(self.outbox.wake_at())
@@ -184,7 +190,7 @@ impl Node {
         self.voice.status_changed();
     }
 
-    /// Whether it takes commands and starts tasks.
+    /// Whether it takes commands, and starts tasks and schedules.
     fn accepting(&self) -> bool {
         let (_, bytes) = self.outbox.waiting();
         self.disk == Disk::Ok && !self.stopping && bytes < self.settings.outbox_max_bytes / 10 * 9

@@ -7,6 +7,7 @@
 //! | `hold/{outlet}` | a hold |
 //! | `outlet/{id}` | the settings of an outlet that something covers |
 //! | `task/{id}`, `run/{id}` | what a task is, as long as it may run; what became of it, small |
+//! | `schedule/{id}`, `course/{id}` | what a schedule is; which of its occurrences ran, small |
 //! | `command/{digest}` | the answer to a command |
 //! | `event/{seq}` | an event, as it goes over the wire |
 //! | `node/checkpoint`, `node/outbox` | one record each |
@@ -62,6 +63,8 @@ pub enum Kind {
     Outlet,
     Task,
     Run,
+    Schedule,
+    Course,
     Command,
     Event,
     Node,
@@ -70,13 +73,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Session,
         Self::Ended,
         Self::Hold,
         Self::Outlet,
         Self::Task,
         Self::Run,
+        Self::Schedule,
+        Self::Course,
         Self::Command,
         Self::Event,
         Self::Node,
@@ -91,6 +96,8 @@ impl Kind {
             Self::Outlet => b"outlet/",
             Self::Task => b"task/",
             Self::Run => b"run/",
+            Self::Schedule => b"schedule/",
+            Self::Course => b"course/",
             Self::Command => b"command/",
             Self::Event => b"event/",
             Self::Node => b"node/",

@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use edge_protocol::event::{NodeStarted, NodeStore, StartReason, What};
-use edge_protocol::id::{OutletId, SessionId, TaskId};
+use edge_protocol::id::{OutletId, ScheduleId, SessionId, TaskId};
 use serde::de::DeserializeOwned;
 
 use super::answer::Answers;
 use super::clock::{Away, Checkpoint, Clock, Shift};
 use super::ended::Ended;
-use super::outbox::{Marks, Outbox};
+use super::outbox::{Marks, Outbox, is_number};
 use super::outlet::{Before, Outlet};
 use super::power::{Hold, Kept};
 use super::record::{self, Kind, Write};
+use super::schedule::{Course, Schedule, Schedules};
 use super::session::Session;
 use super::settings::{OutletSettings, Rest, Settings};
 use super::task::{Phase, Run, Spec, Tasks};
@@ -43,6 +44,8 @@ struct Records {
     outlets: BTreeMap<OutletId, Kept>,
     specs: BTreeMap<TaskId, Spec>,
     runs: BTreeMap<TaskId, Run>,
+    schedules: BTreeMap<ScheduleId, Schedule>,
+    courses: BTreeMap<ScheduleId, Course>,
     answers: Answers,
     checkpoint: Option<Checkpoint>,
     marks: Marks,
@@ -53,8 +56,9 @@ struct Records {
 impl Node {
     /// The node that goes on from what was `found`. Call [`Node::settle`] next.
     #[must_use]
-    pub fn recover(settings: Settings, found: Found, read: Now) -> Self {
+    pub fn recover(settings: Settings, mut found: Found, read: Now) -> Self {
         let mut records = Records::default();
+        records.delete_impossible(&mut found);
         for (key, value) in found.rows {
             if records.take(&key, &value).is_none() {
                 records.put_aside(&key, value);
@@ -93,6 +97,7 @@ impl Node {
             falls: Vec::new(),
             tasks: Tasks::recovered(records.specs, records.runs),
             attempts: BTreeMap::new(),
+            schedules: Schedules::recovered(records.schedules, records.courses),
             answers: records.answers,
             outbox,
             disk: Disk::Ok,
@@ -175,7 +180,9 @@ impl Records {
         let (kind, name) = Kind::of(key)?;
         match kind {
             Kind::Session => {
-                self.sessions.insert(id(name)?, read(value)?);
+                let name: SessionId = id(name)?;
+                let session = read(value).filter(|session: &Session| session.id == name)?;
+                self.sessions.insert(session.id.clone(), session);
             }
             Kind::Ended => self.ended.insert(id(name)?, read(value)?, ()),
             Kind::Hold => {
@@ -190,14 +197,36 @@ impl Records {
             Kind::Run => {
                 self.runs.insert(id(name)?, read(value)?);
             }
+            Kind::Schedule => {
+                let schedule = read(value).filter(Schedule::usable)?;
+                self.schedules.insert(id(name)?, schedule);
+            }
+            Kind::Course => {
+                self.courses.insert(id(name)?, read(value)?);
+            }
             Kind::Command => self.answers.recover(name, value).ok()?,
             Kind::Node if name == record::CHECKPOINT => self.checkpoint = Some(read(value)?),
-            Kind::Node if name == record::OUTBOX => self.marks = read(value)?,
+            Kind::Node if name == record::OUTBOX => {
+                self.marks = read(value).filter(Marks::are_sound)?;
+            }
             // An older event's bytes and what an earlier start put aside stay where they are.
             Kind::Event | Kind::Damaged => {}
             Kind::Node => return None,
         }
         Some(())
+    }
+
+    /// Events that no node numbers so: nobody could ask for one, and the next number would be
+    /// reckoned from it.
+    fn delete_impossible(&mut self, found: &mut Found) {
+        let impossible = found.events.extract_if(.., |(seq, _)| !is_number(*seq));
+        let deletes = impossible.map(|(seq, _)| record::delete(Kind::Event, seq.to_be_bytes()));
+        self.aside.extend(deletes);
+        if !self.aside.is_empty() {
+            let events = format!("{} events have impossible numbers", self.aside.len());
+            found.lost =
+                Some(found.lost.take().map_or(events.clone(), |lost| format!("{lost}; {events}")));
+        }
     }
 
     fn put_aside(&mut self, key: &[u8], value: Vec<u8>) {

@@ -113,8 +113,8 @@ impl Task {
     /// The bound of the delay before the next attempt: it doubles with each.
     pub(super) fn backoff_ms(&self) -> u64 {
         let Spec { max_retries, backoff_ms, backoff_max_ms, .. } = self.spec;
-        let before_first = self.run.last_attempt - 1 - max_retries;
-        let doublings = self.run.attempts.saturating_sub(before_first + 1).min(63);
+        let first = self.run.last_attempt.saturating_sub(max_retries);
+        let doublings = self.run.attempts.saturating_sub(first).min(63);
         backoff_ms.saturating_mul(1 << doublings).min(backoff_max_ms)
     }
 
@@ -172,7 +172,7 @@ impl Tasks {
         let mut tasks = Self::default();
         for (id, run) in runs {
             let spec = specs.remove(&id);
-            let arrival = spec.as_ref().map_or(0, |spec| spec.arrival + 1);
+            let arrival = spec.as_ref().map_or(0, |spec| spec.arrival.saturating_add(1));
             tasks.next_arrival = tasks.next_arrival.max(arrival);
             match (run.phase.clone(), spec) {
                 (Phase::Ended { at_running_ms, .. }, spec) => {
@@ -240,7 +240,7 @@ impl Tasks {
     pub(super) fn submit(&mut self, new: New) -> [Write; 2] {
         let New { id, mut spec, ready_at } = new;
         spec.arrival = self.next_arrival;
-        self.next_arrival += 1;
+        self.next_arrival = self.next_arrival.saturating_add(1);
         let last_attempt = spec.max_retries.saturating_add(1);
         let phase = Phase::Queued { ready_at };
         let run = Run { attempts: 0, last_attempt, dark: false, phase };
@@ -299,7 +299,7 @@ impl Tasks {
         }
         let (_, _, id) = self.ready.first().cloned()?;
         let write = self.change(&id, |run| {
-            run.attempts += 1;
+            run.attempts = run.attempts.saturating_add(1);
             run.phase = Phase::Running { cancelled_by: None };
         });
         Some((id, write))

@@ -1,6 +1,9 @@
 //! A node on trial: what goes in by hand, what comes out taken apart. Its disk is a map, its
 //! outlets obey at once, its link and scripts are the test's.
 
+#![cfg_attr(not(test), allow(dead_code, reason = "the fuzzer needs less of it than the tests do"))]
+#![allow(clippy::unwrap_used, reason = "only tests and the fuzzer build this")]
+
 mod batch;
 
 use std::collections::{BTreeMap, BTreeSet};

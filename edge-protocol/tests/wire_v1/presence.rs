@@ -3,8 +3,8 @@
 use edge_protocol::codec::{Encoding, decode, encode};
 use edge_protocol::event::{Clock, Fault, Lease};
 use edge_protocol::presence::{
-    HoldState, OfflineReason, Online, OutletState, Queues, SessionState, State, StationState,
-    Status, Telemetry,
+    HoldState, OfflineReason, Online, OutletState, Queues, ScheduleState, SessionState, State,
+    StationState, Status, Telemetry,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,6 +101,7 @@ fn the_state_is_frozen() {
         }],
         outlets: vec![held, silent],
         sessions: vec![live],
+        schedules: vec![],
         queues: Queues {
             tasks_queued: 3,
             tasks_running: 2,
@@ -122,6 +123,35 @@ fn the_state_is_frozen() {
             656d61696e696e675f6d731a0036ee80656c6162656c6673656174203763736571191267667175657565\
             73a56c7461736b735f717565756564036d7461736b735f72756e6e696e67026d6f7574626f785f657665\
             6e7473056c6f7574626f785f6279746573190400686c6173745f736571191267",
+    );
+}
+
+#[test]
+fn the_schedules_in_a_state_are_frozen() {
+    let next = |schedule, next_at_ms| ScheduleState { schedule: id(schedule), next_at_ms };
+    let state = State {
+        node: id("pi-0042"),
+        at_ms: 1_763_690_001_000,
+        stations: vec![],
+        outlets: vec![],
+        sessions: vec![],
+        schedules: vec![next("nightly", Some(1_763_694_000_000)), next("weekly", None)],
+        queues: Queues {
+            tasks_queued: 0,
+            tasks_running: 0,
+            outbox_events: 0,
+            outbox_bytes: 0,
+            last_seq: 1,
+        },
+    };
+    is_frozen(
+        &state,
+        r#"{"node":"pi-0042","at_ms":1763690001000,"stations":[],"outlets":[],"sessions":[],"schedules":[{"schedule":"nightly","next_at_ms":1763694000000},{"schedule":"weekly"}],"queues":{"tasks_queued":0,"tasks_running":0,"outbox_events":0,"outbox_bytes":0,"last_seq":1}}"#,
+        "a7646e6f64656770692d303034326561745f6d731b0000019aa41db2686873746174696f6e7380676f75\
+            746c657473806873657373696f6e7380697363686564756c657382a2687363686564756c65676e696768\
+            746c796a6e6578745f61745f6d731b0000019aa45ab780a1687363686564756c65667765656b6c796671\
+            7565756573a56c7461736b735f717565756564006d7461736b735f72756e6e696e67006d6f7574626f78\
+            5f6576656e7473006c6f7574626f785f627974657300686c6173745f73657101",
     );
 }
 

@@ -146,10 +146,13 @@ fn power_in(object: &Map<String, Value>, relay: u8) -> Option<bool> {
     }
 }
 
-/// `UptimeSec`, or in older firmware `Uptime` as days `T` hours, minutes and seconds.
+/// `UptimeSec`, or in older firmware `Uptime` as days `T` hours, minutes and seconds. The plug counts
+/// in 32 bits, so more is no uptime; it would count as that long a power cut.
 fn uptime_in(status: &Map<String, Value>) -> Option<Duration> {
+    let plausible =
+        |seconds: u64| u32::try_from(seconds).ok().map(|_| Duration::from_secs(seconds));
     if let Some(seconds) = status.get("UptimeSec").and_then(Value::as_u64) {
-        return Some(Duration::from_secs(seconds));
+        return plausible(seconds);
     }
     let (days, clock) = status.get("Uptime")?.as_str()?.split_once('T')?;
     let mut seconds = u64::from(days.parse::<u32>().ok()?) * 24;
@@ -160,7 +163,7 @@ fn uptime_in(status: &Map<String, Value>) -> Option<Duration> {
         seconds = seconds.checked_add(u64::from(part.parse::<u8>().ok()?))?;
         parts += 1;
     }
-    (parts == 3).then(|| Duration::from_secs(seconds))
+    if parts == 3 { plausible(seconds) } else { None }
 }
 
 /// `{"Remaining":59950,"Command":"Power1 0"}`
@@ -193,5 +196,7 @@ fn excerpt(text: &str) -> String {
     text.chars().take(EXCERPT_CHARACTERS).collect()
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! The broker and the line to it: a persistent session, commands kept until they are
 //! acknowledged, events taken as they come, and connections that die without a word.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
-use fastrand::Rng;
+use super::chance::{Chance, For};
 
 /// The most commands that are out and not acknowledged: what the node announces to take.
 const WINDOW: usize = 20;
@@ -12,19 +13,19 @@ const WINDOW: usize = 20;
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub(super) number: u64,
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Rc<[u8]>,
     pub(super) retained: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Broker {
-    rng: Rng,
+    chance: Chance,
     /// It knows the node.
     pub(super) session: bool,
     waiting: VecDeque<Delivery>,
     next: u64,
     /// How many of those that wait went out over this connection.
-    out: BTreeMap<u64, ()>,
+    out: BTreeSet<u64>,
     pub(super) connection: u64,
     /// The connection exists and carries nothing any more.
     pub(super) broken: bool,
@@ -38,13 +39,13 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(chance: Chance) -> Self {
         Self {
-            rng: Rng::with_seed(seed ^ 0xb40c),
+            chance,
             session: false,
             waiting: VecDeque::new(),
             next: 1,
-            out: BTreeMap::new(),
+            out: BTreeSet::new(),
             connection: 0,
             broken: true,
             away_until: 0,
@@ -76,7 +77,7 @@ impl Broker {
     }
 
     /// Keeps a command for the node, where it knows it.
-    pub(super) fn keep(&mut self, payload: Vec<u8>, retained: bool) {
+    pub(super) fn keep(&mut self, payload: Rc<[u8]>, retained: bool) {
         if self.session {
             self.waiting.push_back(Delivery { number: self.next, payload, retained });
             self.next += 1;
@@ -93,7 +94,7 @@ impl Broker {
             if self.out.len() >= WINDOW {
                 break;
             }
-            if self.out.insert(delivery.number, ()).is_none() {
+            if self.out.insert(delivery.number) {
                 numbers.push(delivery.number);
             }
         }
@@ -115,13 +116,13 @@ impl Broker {
 
     /// When a message that leaves the node now reaches the broker.
     pub(super) fn inward(&mut self, now: u64) -> u64 {
-        self.last_in = self.last_in.max(now + self.rng.u64(5..80));
+        self.last_in = self.last_in.max(now + self.chance.at(now, For::Inward).u64(5..80));
         self.last_in
     }
 
     /// When a message that leaves the broker now reaches the node.
     pub(super) fn outward(&mut self, now: u64) -> u64 {
-        self.last_out = self.last_out.max(now + self.rng.u64(5..80));
+        self.last_out = self.last_out.max(now + self.chance.at(now, For::Outward).u64(5..80));
         self.last_out
     }
 }

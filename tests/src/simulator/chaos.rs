@@ -1,62 +1,51 @@
-//! Trouble: what the world does to a node, chosen by the seed.
+//! Trouble: what the world does to a node, each kind of it with its measure.
 
 use fastrand::Rng;
 
 use super::plug::Manner;
-
-/// Every kind of trouble by name, in the order of its bit.
-pub(super) const NAMES: &[&str] = &[
-    "killed",
-    "killed between steps",
-    "stopped in order",
-    "rebooted",
-    "site without power",
-    "suspended",
-    "plug misbehaves",
-    "plug restarts",
-    "plug restarts warm",
-    "button",
-    "link lost",
-    "half open",
-    "session forgotten",
-    "broker away",
-    "wall clock stepped",
-    "disk failing",
-    "space low",
-    "event refused",
-    "overtaken orders",
-    "disk stalls",
-];
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trouble {
     Killed {
         down_ms: u64,
     },
-    /// So many steps of the loop from now.
-    Doomed {
+    /// The process dies so many steps of its loop from now; with the board's power, or alone.
+    DiesBetweenSteps {
         steps: u32,
-        reboot: bool,
+        power_cut: bool,
         down_ms: u64,
     },
-    Stopped {
+    /// The process dies as the disk is about to end the flush after so many others.
+    DiesAtFlush {
+        flushes: u32,
+        power_cut: bool,
         down_ms: u64,
     },
-    Rebooted {
+    StoppedInOrder {
+        down_ms: u64,
+    },
+    /// The board loses power. Afterwards its wall clock is so far behind, or right and trusted.
+    NodePowerCut {
         down_ms: u64,
         behind_ms: Option<u64>,
         synced_after_ms: u64,
-        plugs_too: bool,
+    },
+    /// The board and every plug do.
+    SitePowerCut {
+        down_ms: u64,
+        behind_ms: Option<u64>,
+        synced_after_ms: u64,
     },
     Suspended {
         for_ms: u64,
     },
-    Manner {
+    PlugMisbehaves {
         plug: usize,
         manner: Manner,
         for_ms: u64,
     },
-    Restarts {
+    /// A plug loses power for a moment. Warm: its relay stays as it was.
+    PlugRestarts {
         plug: usize,
         warm: bool,
     },
@@ -66,131 +55,174 @@ pub(super) enum Trouble {
     LinkLost {
         noticed_ms: u64,
     },
-    Forgotten,
-    Away {
+    SessionForgotten,
+    BrokerAway {
         for_ms: u64,
     },
-    Stepped {
+    WallClockStep {
         by_ms: i64,
         for_ms: u64,
     },
-    DiskFailing {
+    DiskFull {
         for_ms: u64,
     },
-    SpaceLow,
-    Refused {
+    SpaceLow {
+        for_ms: u64,
+    },
+    /// The next flush takes so long.
+    SlowFlush {
+        takes_ms: u64,
+    },
+    EventRefused {
         code: u8,
     },
-    Nothing,
 }
 
-#[derive(Debug)]
-pub(super) struct Chaos {
-    rng: Rng,
-    without: u64,
-    /// How much of it there is: some worlds are calm, some are not.
-    every_ms: u64,
+/// Every kind of trouble by the name under which it is counted.
+pub(super) const KINDS: [&str; 31] = [
+    "killed",
+    "dies between two steps",
+    "dies between two steps, with the board's power",
+    "dies at a flush",
+    "dies at a flush, with the board's power",
+    "stopped in order",
+    "power cut of the node",
+    "power cut of node and plugs",
+    "boot with an unsynced clock",
+    "suspended",
+    "plug deaf, known at once",
+    "plug deaf, silent",
+    "plug obeys and does not answer",
+    "plug slow",
+    "plug refuses",
+    "plug stuck",
+    "plug lies",
+    "plug restarts cold",
+    "plug restarts warm",
+    "button",
+    "link lost",
+    "link half open",
+    "broker forgets the session",
+    "broker away",
+    "wall clock stepped by seconds",
+    "wall clock stepped by hours",
+    "wall clock stepped by years",
+    "disk full",
+    "disk space low",
+    "flush of seconds",
+    "event refused",
+];
+
+/// A half-open link is noticed after a while.
+const HALF_OPEN_MS: u64 = 1_000;
+const HOUR_MS: u64 = 3_600_000;
+
+impl Trouble {
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Killed { .. } => "killed",
+            Self::DiesBetweenSteps { power_cut: false, .. } => "dies between two steps",
+            Self::DiesBetweenSteps { power_cut: true, .. } => {
+                "dies between two steps, with the board's power"
+            }
+            Self::DiesAtFlush { power_cut: false, .. } => "dies at a flush",
+            Self::DiesAtFlush { power_cut: true, .. } => "dies at a flush, with the board's power",
+            Self::StoppedInOrder { .. } => "stopped in order",
+            Self::NodePowerCut { .. } => "power cut of the node",
+            Self::SitePowerCut { .. } => "power cut of node and plugs",
+            Self::Suspended { .. } => "suspended",
+            Self::PlugMisbehaves { manner, .. } => manner.kind(),
+            Self::PlugRestarts { warm: false, .. } => "plug restarts cold",
+            Self::PlugRestarts { warm: true, .. } => "plug restarts warm",
+            Self::Button { .. } => "button",
+            Self::LinkLost { noticed_ms } if noticed_ms < HALF_OPEN_MS => "link lost",
+            Self::LinkLost { .. } => "link half open",
+            Self::SessionForgotten => "broker forgets the session",
+            Self::BrokerAway { .. } => "broker away",
+            Self::WallClockStep { by_ms, .. } => match by_ms.unsigned_abs() {
+                0..60_000 => "wall clock stepped by seconds",
+                60_000..31_536_000_000 => "wall clock stepped by hours",
+                _ => "wall clock stepped by years",
+            },
+            Self::DiskFull { .. } => "disk full",
+            Self::SpaceLow { .. } => "disk space low",
+            Self::SlowFlush { .. } => "flush of seconds",
+            Self::EventRefused { .. } => "event refused",
+        }
+    }
 }
 
-impl Chaos {
-    pub(super) fn new(seed: u64, without: u64) -> Self {
-        let mut rng = Rng::with_seed(seed ^ 0xc4a05);
-        let every_ms = [8_000, 30_000, 90_000, 300_000][rng.usize(0..4)];
-        Self { rng, without, every_ms }
+fn down_ms(rng: &mut Rng) -> u64 {
+    match rng.u8(0..10) {
+        0..7 => rng.u64(100..3_000),
+        7..9 => rng.u64(3_000..60_000),
+        _ => rng.u64(60_000..1_200_000),
     }
+}
 
-    pub(super) fn allows(&self, name: &str) -> bool {
-        NAMES
-            .iter()
-            .position(|known| *known == name)
-            .is_none_or(|bit| self.without & (1 << bit) == 0)
-    }
-
-    pub(super) fn pause_ms(&mut self) -> u64 {
-        self.rng.u64(1..self.every_ms * 2)
-    }
-
-    fn down_ms(&mut self) -> u64 {
-        match self.rng.u8(0..10) {
-            0..7 => self.rng.u64(100..3_000),
-            7..9 => self.rng.u64(3_000..60_000),
-            _ => self.rng.u64(60_000..1_200_000),
+/// The next trouble of a site with so many plugs.
+pub(super) fn next(rng: &mut Rng, plugs: usize) -> Trouble {
+    let plug = rng.usize(0..plugs);
+    match rng.u8(0..100) {
+        0..8 => Trouble::Killed { down_ms: down_ms(rng) },
+        8..16 => {
+            let (steps, power_cut) = (rng.u32(1..60), rng.u8(0..5) == 0);
+            Trouble::DiesBetweenSteps { steps, power_cut, down_ms: down_ms(rng) }
         }
-    }
-
-    pub(super) fn next(&mut self, plugs: usize) -> Trouble {
-        let plug = self.rng.usize(0..plugs);
-        let (name, trouble) = match self.rng.u8(0..100) {
-            0..8 => ("killed", Trouble::Killed { down_ms: self.down_ms() }),
-            8..20 => {
-                let (steps, reboot) = (self.rng.u32(1..60), self.rng.u8(0..5) == 0);
-                ("killed between steps", Trouble::Doomed { steps, reboot, down_ms: self.down_ms() })
-            }
-            20..24 => ("stopped in order", Trouble::Stopped { down_ms: self.down_ms() }),
-            24..30 => ("rebooted", self.reboot(false)),
-            30..32 => ("site without power", self.reboot(true)),
-            32..35 => ("suspended", Trouble::Suspended { for_ms: self.rng.u64(100..90_000) }),
-            35..53 => {
-                let manner = match self.rng.u8(0..8) {
-                    0 | 1 => Manner::Deaf(true),
-                    2 | 3 => Manner::Deaf(false),
-                    4 => Manner::Mute,
-                    5 => Manner::Slow(self.rng.u64(100..6_000)),
-                    6 => Manner::Refusing,
-                    _ => {
-                        if self.rng.bool() {
-                            Manner::Stuck
-                        } else {
-                            Manner::Lying
-                        }
-                    }
-                };
-                let most = if self.rng.u8(0..6) == 0 { 600_000 } else { 40_000 };
-                (
-                    "plug misbehaves",
-                    Trouble::Manner { plug, manner, for_ms: self.rng.u64(500..most) },
-                )
-            }
-            53..57 => ("plug restarts", Trouble::Restarts { plug, warm: false }),
-            57..61 => ("plug restarts warm", Trouble::Restarts { plug, warm: true }),
-            61..69 => ("button", Trouble::Button { plug }),
-            69..75 => ("link lost", Trouble::LinkLost { noticed_ms: self.rng.u64(0..200) }),
-            75..80 => ("half open", Trouble::LinkLost { noticed_ms: self.rng.u64(1_000..45_000) }),
-            80..82 => ("session forgotten", Trouble::Forgotten),
-            82..84 => ("broker away", Trouble::Away { for_ms: self.rng.u64(10_000..900_000) }),
-            84..89 => ("wall clock stepped", self.step()),
-            89..92 => {
-                ("disk failing", Trouble::DiskFailing { for_ms: self.rng.u64(1_000..120_000) })
-            }
-            92..94 => ("space low", Trouble::SpaceLow),
-            94..96 => {
-                let code = [0x97, 0x99, 0x87, 0x95][self.rng.usize(0..4)];
-                ("event refused", Trouble::Refused { code })
-            }
-            _ => ("", Trouble::Nothing),
-        };
-        if self.allows(name) { trouble } else { Trouble::Nothing }
-    }
-
-    fn reboot(&mut self, plugs_too: bool) -> Trouble {
-        let behind_ms = (self.rng.u8(0..3) > 0).then(|| self.rng.u64(1_000..3_000_000_000));
-        let down_ms = 20_000 + self.down_ms();
-        Trouble::Rebooted {
-            down_ms,
-            behind_ms,
-            synced_after_ms: self.rng.u64(1_000..400_000),
-            plugs_too,
+        16..22 => {
+            let (flushes, power_cut) = (rng.u32(0..12), rng.u8(0..3) == 0);
+            Trouble::DiesAtFlush { flushes, power_cut, down_ms: down_ms(rng) }
         }
+        22..26 => Trouble::StoppedInOrder { down_ms: down_ms(rng) },
+        26..33 => power_cut(rng),
+        33..36 => Trouble::Suspended { for_ms: rng.u64(100..90_000) },
+        36..54 => {
+            let most = if rng.u8(0..6) == 0 { 600_000 } else { 40_000 };
+            Trouble::PlugMisbehaves { plug, manner: manner(rng), for_ms: rng.u64(500..most) }
+        }
+        54..61 => Trouble::PlugRestarts { plug, warm: rng.bool() },
+        61..69 => Trouble::Button { plug },
+        69..75 => Trouble::LinkLost { noticed_ms: rng.u64(0..200) },
+        75..80 => Trouble::LinkLost { noticed_ms: rng.u64(HALF_OPEN_MS..45_000) },
+        80..82 => Trouble::SessionForgotten,
+        82..84 => Trouble::BrokerAway { for_ms: rng.u64(10_000..900_000) },
+        84..90 => step(rng),
+        90..93 => Trouble::DiskFull { for_ms: rng.u64(1_000..120_000) },
+        93..95 => Trouble::SpaceLow { for_ms: rng.u64(1_000..120_000) },
+        95..98 => Trouble::SlowFlush { takes_ms: rng.u64(1_000..40_000).min(30_000) },
+        _ => Trouble::EventRefused { code: [0x97, 0x99, 0x87, 0x95][rng.usize(0..4)] },
     }
+}
 
-    fn step(&mut self) -> Trouble {
-        let size = match self.rng.u8(0..4) {
-            0 => self.rng.i64(1_001..60_000),
-            1 => self.rng.i64(60_000..86_400_000),
-            2 => self.rng.i64(86_400_000..100_000_000_000),
-            _ => self.rng.i64(1_001..5_000),
-        };
-        let by_ms = if self.rng.bool() { size } else { -size };
-        Trouble::Stepped { by_ms, for_ms: self.rng.u64(1_000..900_000) }
+fn power_cut(rng: &mut Rng) -> Trouble {
+    let behind_ms = (rng.u8(0..3) > 0).then(|| rng.u64(1_000..3_000_000_000));
+    let (down_ms, synced_after_ms) = (20_000 + down_ms(rng), rng.u64(1_000..400_000));
+    if rng.u8(0..4) == 0 {
+        Trouble::SitePowerCut { down_ms, behind_ms, synced_after_ms }
+    } else {
+        Trouble::NodePowerCut { down_ms, behind_ms, synced_after_ms }
     }
+}
+
+fn manner(rng: &mut Rng) -> Manner {
+    match rng.u8(0..16) {
+        0..4 => Manner::Deaf { known: true },
+        4..8 => Manner::Deaf { known: false },
+        8..10 => Manner::Mute,
+        10..12 => Manner::Slow { way_ms: rng.u64(100..6_000) },
+        12..14 => Manner::Refusing,
+        14 => Manner::Stuck,
+        _ => Manner::Lying,
+    }
+}
+
+fn step(rng: &mut Rng) -> Trouble {
+    let size = match rng.u8(0..4) {
+        0 => rng.i64(1_001..5_000),
+        1 => rng.i64(5_000..60_000),
+        2 => rng.i64(60_000..24 * 3_600_000),
+        _ => rng.i64(86_400_000..100_000_000_000),
+    };
+    let by_ms = if rng.bool() { size } else { -size };
+    Trouble::WallClockStep { by_ms, for_ms: rng.u64(1_000..HOUR_MS / 4) }
 }

@@ -2,23 +2,27 @@
 //! as far as a crash takes the disk back.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use edge_agent::node::record::Write;
+use edge_agent::node::settings::Settings;
+use edge_agent::node::time::BootMs;
+use edge_agent::node::{Effects, Node};
 use edge_protocol::codec::decode_event;
-use edge_protocol::event::What;
-use edge_protocol::id::OutletId;
-use edge_protocol::presence::State;
-
-use edge_agent::node::{Effects, Order};
+use edge_protocol::event::{Event, Reason, What};
+use edge_protocol::id::{OutletId, SessionId, TaskId};
 
 use super::clocks::Clocks;
-use super::control::Control;
 use super::ledger::Ledger;
+use super::life::Requests;
 use super::model::{Context, Model};
+use super::plug::Plug;
 use super::power::{Power, Span};
-use edge_agent::node::settings::Settings;
 
 type Held = Result<(), String>;
+
+/// Whoever was read back off that long ago and is on has not been read back.
+const READ_BACK_MS: u64 = 12_000;
 
 /// The clocks as the node last wrote them down.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,12 +38,22 @@ struct Stored {
     batch: u64,
     last_seq: u64,
     checkpoint: Checkpoint,
-    model: Model,
+    model: Rc<Model>,
 }
 
-#[derive(Debug, Default)]
+/// What the checker sees of the world beside what the node decided.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) clocks: &'a Clocks,
+    pub(super) settings: &'a Settings,
+    pub(super) requests: &'a Requests,
+    pub(super) plugs: &'a [Plug],
+    pub(super) node: &'a Node,
+}
+
+#[derive(Debug)]
 pub(super) struct Checker {
-    pub(super) model: Model,
+    model: Rc<Model>,
     pub(super) ledger: Ledger,
     power: Power,
     checkpoint: Checkpoint,
@@ -52,110 +66,131 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// Time passes in which nothing happens.
+    pub(super) fn new(plugs: &[Plug]) -> Self {
+        Self {
+            model: Rc::default(),
+            ledger: Ledger::default(),
+            power: Power::new(plugs.len()),
+            checkpoint: Checkpoint::default(),
+            durable: None,
+            pending: VecDeque::new(),
+            recovering: false,
+            unsubmitted: false,
+        }
+    }
+
+    /// A span of time passes in which nothing happens.
     pub(super) fn pass(&mut self, span: &Span<'_>) -> Held {
-        self.power.pass(span)
+        self.power.pass(span, &self.model)
     }
 
-    /// Time is about to pass: its span is looked at with the present picture.
-    pub(super) fn pass_with(
-        &mut self,
-        from: u64,
-        to: u64,
-        settings: &Settings,
-        plugs: &std::collections::BTreeMap<OutletId, super::plug::Plug>,
-        alive_since: Option<u64>,
-    ) -> Held {
-        let model = std::mem::take(&mut self.model);
-        let held = self.pass(&Span { from, to, model: &model, settings, plugs, alive_since });
-        self.model = model;
-        held
-    }
-
-    /// The node decided: what it tells is taken in before what it orders. Returns what it told, in short.
+    /// The node decided: what it tells is taken in before what it orders.
     pub(super) fn decided(
         &mut self,
         effects: &Effects,
-        clocks: &Clocks,
-        settings: &Settings,
-        control: &Control,
-        state: impl FnOnce() -> State,
-    ) -> Result<Vec<String>, (String, Vec<String>)> {
-        let mut told = Vec::new();
-        self.unsubmitted |= !effects.writes.is_empty();
-        self.take(effects, clocks, settings, control, state, &mut told)
-            .map_err(|broken| (broken, std::mem::take(&mut told)))?;
-        Ok(told)
-    }
-
-    fn take(
-        &mut self,
-        effects: &Effects,
-        clocks: &Clocks,
-        settings: &Settings,
-        control: &Control,
-        state: impl FnOnce() -> State,
-        told: &mut Vec<String>,
+        seen: &Seen<'_>,
+        told: &mut Vec<Event>,
     ) -> Held {
-        let before = self.checkpoint;
+        self.unsubmitted |= !effects.writes.is_empty();
         let recovering = std::mem::take(&mut self.recovering);
-        let alike = before.synced && clocks.synced && before.wall_error == clocks.wall_error;
-        let exact = before.boot == clocks.boot || alike;
-        if recovering && before.boot != clocks.boot {
-            self.model.rebooted();
-        }
-        if recovering && !exact {
-            let honest = before.wall_error == 0 || !before.synced;
-            let honest = honest && (clocks.wall_error == 0 || !clocks.synced);
-            self.model.unsure(clocks.real.saturating_sub(before.real), honest);
-        }
+        let exact = !recovering || self.start(seen.clocks);
         for write in &effects.writes {
             let Write::Put { key, value } = write else { continue };
             if key == b"node/checkpoint" {
-                // A node that once was synced in this boot stays so.
-                let synced = clocks.synced;
-                self.checkpoint = Checkpoint {
-                    real: clocks.real,
-                    boot: clocks.boot,
-                    synced,
-                    wall_error: clocks.wall_error,
-                };
+                let Clocks { real, boot, synced, wall_error, .. } = *seen.clocks;
+                self.checkpoint = Checkpoint { real, boot, synced, wall_error };
             }
-            if !key.starts_with(b"event/") {
-                continue;
+            if key.starts_with(b"event/") {
+                let event = decode_event(value)
+                    .map_err(|error| format!("an event can't be read: {error}"))?;
+                let held = self.told(&event, value, seen);
+                told.push(event);
+                held?;
             }
-            let event =
-                decode_event(value).map_err(|error| format!("an event can't be read: {error}"))?;
-            told.push(brief(&event.what, event.seq));
-            self.ledger.told(&event, value)?;
-            let command = if let What::CommandAccepted(accepted) = &event.what {
-                Some(&accepted.command)
-            } else {
-                None
-            };
-            let request = command.and_then(|command| control.request(command));
-            self.model.told(
-                &event,
-                &Context { real: clocks.real, settings, honest: clocks.wall_error == 0, request },
-            )?;
         }
         if recovering {
-            self.model.recovered(&state(), clocks.real, exact)?;
+            let (state, real) = (seen.node.state(), seen.clocks.real);
+            Rc::make_mut(&mut self.model).recovered(&state, real, exact)?;
+            self.power.look_again();
         }
         for (outlet, _, order) in &effects.orders {
-            let off_by = match order {
-                Order::On { off_by } => off_by.map(|at| clocks.real_at(at)),
-                Order::Off | Order::Read | Order::ClearLease => None,
-            };
-            Power::ordered(outlet, *order, off_by, clocks.real, &self.model, settings)?;
+            Power::ordered(outlet, *order, seen.clocks, seen.plugs, &self.model)?;
         }
         Ok(())
+    }
+
+    /// The node starts again. Returns whether it can know how long it was away.
+    fn start(&mut self, clocks: &Clocks) -> bool {
+        let before = self.checkpoint;
+        let same_boot = before.boot == clocks.boot;
+        let alike = before.synced && clocks.synced && before.wall_error == clocks.wall_error;
+        let model = Rc::make_mut(&mut self.model);
+        if !same_boot {
+            model.rebooted();
+        }
+        if !same_boot && !alike {
+            let honest = before.wall_error == 0 || !before.synced;
+            let honest = honest && (clocks.wall_error == 0 || !clocks.synced);
+            model.unsure(clocks.real.saturating_sub(before.real), honest);
+        }
+        self.power.look_again();
+        same_boot || alike
+    }
+
+    fn told(&mut self, event: &Event, payload: &[u8], seen: &Seen<'_>) -> Held {
+        let clocks = seen.clocks;
+        self.ledger.told(event, payload, clocks.real)?;
+        let request = if let What::CommandAccepted(accepted) = &event.what {
+            seen.requests.of(&accepted.command)
+        } else {
+            None
+        };
+        // What waited was collapsed with others of its kind, while the outbox was rather full.
+        let at = clocks.real_at(BootMs::from(event.uptime_ms));
+        let context = Context {
+            real: at,
+            settings: seen.settings,
+            honest: clocks.wall_error == 0,
+            held_back: at < clocks.real,
+            request,
+        };
+        let ended = match &event.what {
+            What::SessionEnded(ended) if ended.reason != Reason::Abandoned => {
+                self.model.ending(&ended.session).to_vec()
+            }
+            _ => Vec::new(),
+        };
+        Rc::make_mut(&mut self.model).told(event, &context)?;
+        self.power.look_again();
+        self.read_back(&ended, seen)
+    }
+
+    /// `session.ended` is sent when every outlet is confirmed off, not before.
+    fn read_back(&self, outlets: &[OutletId], seen: &Seen<'_>) -> Held {
+        let real = seen.clocks.real;
+        let since = |plug: &Plug| plug.moved_at.max(plug.manner_since).max(plug.meddled_at);
+        for plug in seen.plugs.iter().filter(|plug| outlets.contains(&plug.outlet)) {
+            let covered = self.model.covered_until(&plug.outlet, real, plug.settings.rest) > real;
+            let on = plug.on && plug.manner.moves() && since(plug) + READ_BACK_MS < real;
+            if on && !covered {
+                return Err(format!(
+                    "`session.ended` waits until every outlet is confirmed off: {} is on",
+                    plug.outlet
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A script said that no retry can help.
+    pub(super) fn hopeless(&mut self, task: &TaskId, attempt: u32) {
+        Rc::make_mut(&mut self.model).hopeless(task, attempt);
     }
 
     /// What was decided last became this batch.
     pub(super) fn submitted(&mut self, batch: u64, last_seq: u64) {
         self.unsubmitted = false;
-        let (checkpoint, model) = (self.checkpoint, self.model.clone());
+        let (checkpoint, model) = (self.checkpoint, Rc::clone(&self.model));
         self.pending.push_back(Stored { batch, last_seq, checkpoint, model });
     }
 
@@ -177,26 +212,27 @@ impl Checker {
         self.pending.clear();
         self.ledger.crashed();
         let durable = self.durable.as_mut();
-        let (model, checkpoint) = durable.map_or_else(Default::default, |stored| {
+        (self.model, self.checkpoint) = durable.map_or_else(Default::default, |stored| {
+            // Batches are numbered anew by each process.
             stored.batch = 0;
-            (stored.model.clone(), stored.checkpoint)
+            (Rc::clone(&stored.model), stored.checkpoint)
         });
-        self.model = model;
-        self.checkpoint = checkpoint;
+        self.power.look_again();
         self.recovering = true;
         lost
     }
 
-    pub(super) fn lease_cuts(&self, outlet: &OutletId, real: u64) -> Held {
-        self.power.lease_cuts(outlet, real, &self.model)
+    pub(super) fn lease_cuts(&self, at: usize, outlet: &OutletId, real: u64) -> Held {
+        self.power.lease_cuts(at, outlet, real, &self.model)
     }
-}
 
-fn brief(what: &What, seq: u64) -> String {
-    let text = format!("{what:?}");
-    let mut end = text.len().min(190);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+    /// The sessions that are not over.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.model.sessions.keys().cloned()
     }
-    format!("{seq} {}", &text[..end])
+
+    /// What has not come to its end yet; `stepped`: the wall clock was wrong for a while.
+    pub(super) fn open(&self, stepped: bool) -> Vec<String> {
+        self.model.open(stepped)
+    }
 }

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use edge_agent::node::Found;
 use edge_agent::node::record::Write;
 use edge_agent::store::{Batch, Completion};
-use fastrand::Rng;
 
-use super::Sabotage;
+use super::chance::{Chance, For};
+use super::sabotage::{self, Sabotage};
 
 #[derive(Debug)]
 enum Job {
@@ -16,9 +16,18 @@ enum Job {
     Load { seqs: RangeInclusive<u64>, max_bytes: usize },
 }
 
+/// What a crash made of the batches that waited for their flush.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Survived {
+    /// The number of the last one that was written all the same; 0 for none.
+    pub(super) through: u64,
+    pub(super) waited: usize,
+    pub(super) kept: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Disk {
-    rng: Rng,
+    chance: Chance,
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     jobs: VecDeque<Job>,
     /// How many of the jobs the flush under way serves.
@@ -26,24 +35,25 @@ pub(super) struct Disk {
     pub(super) failing: bool,
     /// Trouble was told and nothing stored since.
     troubled: bool,
-    /// The rows before the last flush, where they are to be lost.
-    before: Option<BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// The next flush takes so long.
+    pub(super) stall_ms: Option<u64>,
     sabotage: Option<Sabotage>,
-    pub(super) stalls: bool,
+    /// The rows before the last flush, where a crash is to forget it.
+    before: Option<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
 impl Disk {
-    pub(super) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+    pub(super) fn new(chance: Chance, sabotage: Option<Sabotage>) -> Self {
         Self {
-            rng: Rng::with_seed(seed ^ 0xd15c),
+            chance,
             rows: BTreeMap::new(),
             jobs: VecDeque::new(),
             flushing: 0,
             failing: false,
             troubled: false,
-            before: None,
+            stall_ms: None,
             sabotage,
-            stalls: true,
+            before: None,
         }
     }
 
@@ -56,31 +66,26 @@ impl Disk {
     }
 
     /// Begins the next flush, if one is needed. Returns how long it takes.
-    pub(super) fn begin(&mut self) -> Option<u64> {
+    pub(super) fn begin(&mut self, now: u64) -> Option<u64> {
         if self.flushing > 0 || self.jobs.is_empty() {
             return None;
         }
         self.flushing = self.jobs.len();
-        Some(match self.rng.u32(0..1_000) {
-            0..3 if self.stalls => self.rng.u64(1_000..30_000),
-            0..50 if self.stalls => self.rng.u64(100..1_500),
-            _ => self.rng.u64(2..40),
-        })
+        let mut rng = self.chance.at(now, For::Flush);
+        let usual_ms = if rng.u8(0..20) == 0 { rng.u64(100..1_000) } else { rng.u64(2..40) };
+        Some(self.stall_ms.take().unwrap_or(usual_ms))
     }
 
     /// The flush is over, one way or the other.
-    pub(super) fn flushed(&mut self) -> Vec<Completion> {
+    pub(super) fn flushed(&mut self, now: u64) -> Vec<Completion> {
         if self.failing {
             self.flushing = 0;
             let trouble = Completion::Trouble { error: "no space left".to_owned(), full: true };
-            return if std::mem::replace(&mut self.troubled, true) {
-                vec![]
-            } else {
-                vec![trouble]
-            };
+            let told = std::mem::replace(&mut self.troubled, true);
+            return if told { vec![] } else { vec![trouble] };
         }
         self.troubled = false;
-        if self.sabotage == Some(Sabotage::FlushLost) {
+        if self.sabotage == Some(Sabotage::FlushesForgotten) {
             self.before = Some(self.rows.clone());
         }
         let mut completions = Vec::new();
@@ -89,11 +94,11 @@ impl Disk {
             match self.jobs.pop_front() {
                 Some(Job::Batch(batch)) => {
                     through = Some(batch.number);
-                    self.apply(batch);
+                    self.apply(batch, now);
                 }
                 Some(Job::Load { seqs, max_bytes }) => {
-                    completions
-                        .extend(through.take().map(|through| Completion::Stored { through }));
+                    let stored = through.take().map(|through| Completion::Stored { through });
+                    completions.extend(stored);
                     completions.push(self.read(seqs, max_bytes));
                 }
                 None => break,
@@ -103,16 +108,15 @@ impl Disk {
         completions
     }
 
-    fn apply(&mut self, batch: Batch) {
+    fn apply(&mut self, batch: Batch, now: u64) {
+        let loses = self.sabotage == Some(Sabotage::EventsLost);
+        let mut rng = self.chance.at(now, For::Sabotage);
         for write in batch.writes {
             match write {
+                Write::Put { key, .. }
+                    if loses && key.starts_with(b"event/") && rng.u8(0..40) == 0 => {}
                 Write::Put { key, value } => {
-                    let dropped = self.sabotage == Some(Sabotage::EventsLost)
-                        && key.starts_with(b"event/")
-                        && self.rng.u32(0..40) == 0;
-                    if !dropped {
-                        self.rows.insert(key, value);
-                    }
+                    self.rows.insert(key, value);
                 }
                 Write::Delete { key } => {
                     self.rows.remove(&key);
@@ -137,9 +141,9 @@ impl Disk {
         Completion::Loaded { from, through, rows }
     }
 
-    /// The process is gone: some of what waited was written all the same, as a prefix of whole
-    /// batches. Returns the number of the last one that was.
-    pub(super) fn crash(&mut self) -> u64 {
+    /// The process is gone: of what waited some was written all the same, as a prefix of whole
+    /// batches.
+    pub(super) fn crash(&mut self, now: u64) -> Survived {
         let mut batches: VecDeque<Batch> = std::mem::take(&mut self.jobs)
             .into_iter()
             .filter_map(|job| match job {
@@ -149,34 +153,41 @@ impl Disk {
             .collect();
         self.flushing = 0;
         self.troubled = false;
-        let kept = if self.failing { 0 } else { self.rng.usize(0..=batches.len()) };
+        let waited = batches.len();
+        let written = self.chance.at(now, For::Crash).usize(0..=waited);
+        let kept = if self.failing { 0 } else { written };
         let mut through = 0;
         for batch in batches.drain(..kept) {
             through = batch.number;
-            self.apply(batch);
+            self.apply(batch, now);
         }
         if let Some(before) = self.before.take() {
             self.rows = before;
         }
-        if self.sabotage == Some(Sabotage::AnswersForgotten) {
-            self.rows.retain(|key, _| !key.starts_with(b"command/"));
-        }
-        through
+        Survived { through, waited, kept }
     }
 
+    /// What a start finds.
     pub(super) fn found(&self) -> Found {
         let mut found = Found::default();
         for (key, value) in &self.rows {
             match key.strip_prefix(b"event/") {
                 Some(seq) => {
                     let seq = u64::from_be_bytes(seq.try_into().expect("a seq has 8 bytes"));
-                    found
-                        .events
-                        .push((seq, u32::try_from(value.len()).expect("an event is small")));
+                    let bytes = u32::try_from(value.len()).expect("an event is small");
+                    found.events.push((seq, bytes));
                 }
                 None => found.rows.push((key.clone(), value.clone())),
             }
         }
+        sabotage::found(self.sabotage, &mut found);
         found
+    }
+
+    /// Rows that only a session or a hold needs, for a person.
+    pub(super) fn leftovers(&self) -> Vec<String> {
+        let kinds: [&[u8]; 3] = [b"session/", b"hold/", b"outlet/"];
+        let left = |key: &&Vec<u8>| kinds.iter().any(|kind| key.starts_with(kind));
+        self.rows.keys().filter(left).map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
 }

@@ -1,14 +1,17 @@
 //! An order's way to its plug and the answer's way back, as the drivers go it: one at a time, a
-//! newer one drops the one before, and nothing waits for longer than its patience.
+//! newer one drops the one before, but that an off joins the off under way; and nothing waits for
+//! longer than its patience.
 
 use edge_agent::node::time::BootMs;
 use edge_agent::node::{Failure, Input, Order, Reading};
 use edge_protocol::event::Fault;
 use edge_protocol::id::OutletId;
 
-use super::Sabotage;
+use super::chance::For;
 use super::plug::Manner;
+use super::process::AtDriver;
 use super::queue::Happening;
+use super::sabotage::Sabotage;
 use super::world::{Sent, World};
 
 /// As the drivers': no order takes longer.
@@ -16,103 +19,112 @@ const PATIENCE_MS: u64 = 10_000;
 
 impl World {
     /// Hands an order to its driver, which drops what it was at.
-    pub(super) fn order(&mut self, outlet: OutletId, number: u64, order: Order) {
-        let now = self.clocks.now();
+    pub(super) fn order(&mut self, outlet: &OutletId, number: u64, order: Order) {
         let real = self.clocks.real;
+        let Some(at) = self.plugs.iter().position(|plug| plug.outlet == *outlet) else { return };
+        let Some(process) = self.process.as_mut() else { return };
+        let old = process.drivers[at];
+        if let Some(old) = old.filter(|old| old.order == Order::Off && order == Order::Off) {
+            process.drivers[at] = Some(AtDriver { number, ..old });
+            return;
+        }
         self.serial += 1;
         let serial = self.serial;
-        let Some(process) = self.process.as_mut() else { return };
-        if let Some((_, old)) = process.orders.insert(outlet.clone(), (number, serial))
-            && self.rng.bool()
-        {
-            self.sent.remove(&old);
+        process.drivers[at] = Some(AtDriver { number, serial, order });
+        if let Some(old) = old {
+            self.done.tally.count("fault", "order overtaken");
+            if self.chance.at(real, For::Overtaken(at)).bool() {
+                self.sent.remove(&old.serial);
+            }
         }
         let lease = match order {
-            Order::On { off_by } => off_by.map(|at| at - now.boot),
+            Order::On { off_by } => off_by.map(|off| off - self.clocks.now().boot),
             Order::Off | Order::ClearLease | Order::Read => None,
         };
-        let Some(plug) = self.plugs.get(&outlet) else { return };
-        let way_ms = match plug.manner {
-            Manner::Slow(ms) => ms,
-            _ if !plug.leases => 1,
-            _ => self.rng.u64(3..60),
-        };
         self.sent.insert(serial, Sent { order, lease, run: self.run, issued: real });
-        let reached = self.reached.entry(outlet.clone()).or_default();
+        let way_ms = self.way_ms(at, For::To(at));
+        let reached = &mut self.reached[at];
         *reached = (*reached).max(real + way_ms);
-        self.queue.at(*reached, Happening::Reached { outlet, serial });
+        self.queue.at(*reached, Happening::Reached { plug: at, serial });
+    }
+
+    /// How long a message to or from a plug takes now.
+    fn way_ms(&self, at: usize, what: For) -> u64 {
+        let plug = &self.plugs[at];
+        match plug.manner {
+            Manner::Slow { way_ms } => way_ms,
+            _ if !plug.leases => 1,
+            _ => self.chance.at(self.clocks.real, what).u64(3..60),
+        }
     }
 
     /// An order reaches its plug.
-    pub(super) fn reached(&mut self, outlet: OutletId, serial: u64) {
+    pub(super) fn reached(&mut self, at: usize, serial: u64) {
         let real = self.clocks.real;
         let Some(sent) = self.sent.remove(&serial) else { return };
-        let Some(plug) = self.plugs.get_mut(&outlet) else { return };
-        let swallowed = self.plan.sabotage == Some(Sabotage::OffsSwallowed)
+        let way_ms = self.way_ms(at, For::From(at));
+        let sabotage = self.sabotage;
+        let swallowed = sabotage == Some(Sabotage::OffsForgotten)
             && sent.order == Order::Off
-            && plug.on
-            && self.rng.u8(0..4) == 0;
+            && self.chance.at(real, For::Sabotage).bool();
+        let plug = &mut self.plugs[at];
         let (was, lease) = (plug.on, plug.lease);
-        let result = plug.obey(sent.order, sent.lease, real).map(|result| {
-            result.map(|mut reading| {
-                if swallowed {
-                    plug.on = was;
-                }
-                plug.found_on = if plug.on { serial } else { 0 };
-                reading.lease_off_at =
-                    plug.told_lease.filter(|_| plug.lease.is_some()).map(BootMs::from);
-                reading
-            })
-        });
-        if self.plan.sabotage == Some(Sabotage::LeasesIgnored) {
-            // Armed and told, never kept.
-        } else if let Some(at) = plug.lease.filter(|at| Some(*at) != lease) {
-            let early_ms =
-                if self.plan.sabotage == Some(Sabotage::LeasesCutEarly) { 60_000 } else { 0 };
-            self.queue.at(
-                at.saturating_sub(early_ms).max(real),
-                Happening::LeaseOver { outlet: outlet.clone() },
-            );
+        let mut result = plug.obey(sent.order, sent.lease, real);
+        if let Some(Ok(reading)) = &mut result {
+            if swallowed {
+                plug.on = was;
+            }
+            plug.found_on = if plug.on { serial } else { 0 };
+            reading.lease_off_at =
+                plug.told_lease.filter(|_| plug.lease.is_some()).map(BootMs::from);
         }
-        let way_ms = match plug.manner {
-            Manner::Slow(ms) => ms,
-            _ if !plug.leases => 1,
-            _ => self.rng.u64(3..60),
-        };
+        match sabotage {
+            Some(Sabotage::LeasesKept) if sent.order == Order::ClearLease => plug.lease = lease,
+            Some(Sabotage::LeasesNotRenewed) if lease.is_some() && plug.lease.is_some() => {
+                plug.lease = lease;
+            }
+            _ => {}
+        }
+        if let Some(ends_at) = plug.lease.filter(|ends_at| Some(*ends_at) != lease) {
+            let early_ms = if sabotage == Some(Sabotage::LeasesCutEarly) { 60_000 } else { 0 };
+            let at_ms = ends_at.saturating_sub(early_ms).max(real);
+            self.queue.at(at_ms, Happening::LeaseOver { plug: at });
+        }
         let late =
             || Failure { fault: Fault::Unreachable, message: "no answer in time".to_owned() };
-        let (at, result) = match result {
+        let (when, mut result) = match result {
             Some(result) if real + way_ms < sent.issued + PATIENCE_MS => (real + way_ms, result),
             _ => ((sent.issued + PATIENCE_MS).max(real), Err(late())),
         };
-        let booted = self.clocks.real - self.clocks.now().boot.uptime_ms();
-        let result = result.map(|mut reading| {
+        if let Ok(reading) = &mut result {
             // The rest as it was read, from when its answer came.
+            let booted = real - self.clocks.now().boot.uptime_ms();
             reading.lease_off_at = reading.lease_off_at.map(|told| {
-                BootMs::from(told.uptime_ms() + (at - real) - booted.min(told.uptime_ms()))
+                BootMs::from((told.uptime_ms() + (when - real)).saturating_sub(booted))
             });
-            reading
-        });
-        self.queue.at(at, Happening::Answered { run: sent.run, outlet, serial, result });
+        }
+        self.queue.at(when, Happening::Answered { run: sent.run, plug: at, serial, result });
     }
 
-    /// A driver's answer; one to an order that was overtaken is dropped.
+    /// A driver's answer; one to an order that was overtaken is dropped. Returns whether the
+    /// process heard it.
     pub(super) fn answered(
         &mut self,
-        outlet: OutletId,
+        at: usize,
         serial: u64,
         result: Result<Reading, Failure>,
     ) -> bool {
         let Some(process) = self.process.as_mut() else { return false };
-        let Some((number, _)) =
-            process.orders.get(&outlet).copied().filter(|(_, current)| *current == serial)
+        let Some(AtDriver { number, .. }) =
+            process.drivers[at].take_if(|driver| driver.serial == serial)
         else {
             return false;
         };
-        process.orders.remove(&outlet);
-        if let Some(plug) = self.plugs.get_mut(&outlet).filter(|plug| plug.found_on == serial) {
+        let plug = &mut self.plugs[at];
+        if plug.found_on == serial {
             plug.thumbed &= result.is_err();
         }
+        let outlet = plug.outlet.clone();
         self.step(Input::Outlet { outlet, number, result });
         true
     }

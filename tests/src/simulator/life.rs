@@ -1,10 +1,74 @@
 //! Dying, restarting, connecting, and what the control plane does about it.
 
-use edge_agent::node::Input;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use edge_agent::node::Input;
+use edge_protocol::command::{Request, ScheduleRef, SessionEnd};
+use edge_protocol::id::{CommandId, ScheduleId};
+
+use super::chance::For;
+use super::control::{self, Message};
 use super::process::News;
 use super::queue::Happening;
+use super::site::id;
 use super::world::World;
+
+/// How often the control plane looks whether anything of its own was lost.
+const TIDY_MS: u64 = 60_000;
+
+/// What the clocks will be when the board starts again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NextBoot {
+    /// The wall clock is so far behind; else right and trusted.
+    pub(super) behind_ms: Option<u64>,
+    pub(super) synced_after_ms: u64,
+}
+
+/// A command that was sent.
+#[derive(Debug)]
+pub(super) struct Issued {
+    message: Message,
+    /// The broker kept it when it was sent last, and did not forget it since.
+    kept: bool,
+}
+
+/// The commands that were sent, by their ids: what an answer answers.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    issued: BTreeMap<CommandId, Issued>,
+    schedules: BTreeMap<ScheduleId, Rc<Request>>,
+}
+
+impl Requests {
+    /// What an accepted command stands for, and when it was issued. The occurrence of a schedule
+    /// is named by that and its moment.
+    pub(super) fn of(&self, command: &CommandId) -> Option<(&Request, Option<u64>)> {
+        if let Some(issued) = self.issued.get(command) {
+            let message = &issued.message;
+            return Some((message.request.as_deref()?, message.issued_at_ms));
+        }
+        let (schedule, at) = command.as_str().rsplit_once('.')?;
+        let Request::SchedulePut(put) = self.schedules.get(&schedule.parse().ok()?)?.as_ref()
+        else {
+            return None;
+        };
+        Some((&put.command, Some(at.parse().ok()?)))
+    }
+
+    fn sent(&mut self, message: &Message) {
+        let (Some(name), true) = (&message.name, message.way != "again with another body") else {
+            return;
+        };
+        if let Some(request) = &message.request
+            && let Request::SchedulePut(put) = request.as_ref()
+        {
+            self.schedules.insert(put.schedule.clone(), Rc::clone(request));
+        }
+        let issued = || Issued { message: message.clone(), kept: true };
+        self.issued.entry(name.clone()).or_insert_with(issued);
+    }
+}
 
 impl World {
     /// The process is gone at once; systemd starts it again.
@@ -14,25 +78,36 @@ impl World {
         if process.online {
             self.broker.broken = true;
         }
-        let through = self.disk.crash();
-        if self.checker.crashed(through) {
+        let survived = self.disk.crash(self.clocks.real);
+        if survived.waited > 0 {
+            let what = match survived.kept {
+                0 => "unflushed writes lost wholly",
+                kept if kept < survived.waited => "unflushed writes lost in part",
+                _ => "unflushed writes kept",
+            };
+            self.done.tally.count("fault", what);
+        }
+        if self.checker.crashed(survived.through) {
             // That somebody switched one on again may be lost with the rest.
-            self.plugs.values_mut().for_each(|plug| plug.thumbed = true);
+            self.plugs.iter_mut().for_each(|plug| plug.thumbed = true);
         }
+        self.held_orders.clear();
         self.alive_since = None;
-        for serial in self.sent.keys().copied().collect::<Vec<_>>() {
-            if self.rng.bool() {
-                self.sent.remove(&serial);
-            }
-        }
+        let mut rng = self.chance.at(self.clocks.real, For::Crash);
+        self.sent.retain(|_, _| rng.bool());
         let at = self.clocks.real + down_ms;
         self.queue.at(at, Happening::Start);
     }
 
-    /// The board is without power: its relays fall open, and its clock starts anew.
-    pub(super) fn lose_power(&mut self, plugs_too: bool) {
+    /// The board is without power: its relays fall open, and its clocks start anew.
+    pub(super) fn cut_power(
+        &mut self,
+        plugs_too: bool,
+        behind_ms: Option<u64>,
+        synced_after_ms: u64,
+    ) {
         let real = self.clocks.real;
-        for plug in self.plugs.values_mut() {
+        for plug in &mut self.plugs {
             if !plug.leases {
                 plug.switch(false, real);
                 plug.meddled_at = real;
@@ -40,30 +115,17 @@ impl World {
                 plug.restart(false, real);
             }
         }
-        if !self.reboots {
-            self.reboots = true;
-            self.behind_ms = self.rng.bool().then(|| self.rng.u64(1_000..3_000_000_000));
+        if behind_ms.is_some() {
+            self.done.tally.count("fault", "boot with an unsynced clock");
         }
-    }
-
-    /// What the clocks will be when it starts again.
-    pub(super) fn reboot_at_start(
-        &mut self,
-        down_ms: u64,
-        behind_ms: Option<u64>,
-        synced_after_ms: u64,
-    ) {
-        self.behind_ms = behind_ms;
-        self.synced_after_ms = down_ms + synced_after_ms;
+        self.next_boot = Some(NextBoot { behind_ms, synced_after_ms });
     }
 
     /// Begins an orderly stop.
     pub(super) fn stop(&mut self, down_ms: u64) {
-        let ready = self
-            .process
-            .as_ref()
-            .is_some_and(|process| !process.stopping && process.frozen_until <= self.clocks.real);
-        if !ready {
+        let real = self.clocks.real;
+        let process = self.process.as_ref();
+        if process.is_none_or(|process| process.stopping || process.frozen_until > real) {
             return;
         }
         self.step(Input::Stop);
@@ -71,7 +133,7 @@ impl World {
         if let Some(process) = self.process.as_mut() {
             process.stopping = true;
             self.stop_down_ms = down_ms;
-            self.stop_by = self.clocks.real + 8_000;
+            self.stop_by = real + 8_000;
             self.alive_since = None;
             self.queue.at(self.stop_by, Happening::Look);
         }
@@ -106,7 +168,8 @@ impl World {
         process.online = false;
         process.news.push_back(News::Down);
         self.note(|| "the link is gone".to_owned());
-        let at = self.clocks.real + self.rng.u64(500..30_000);
+        let real = self.clocks.real;
+        let at = real + self.chance.at(real, For::Connect).u64(500..30_000);
         self.queue.at(at, Happening::Connect { run: self.run });
         true
     }
@@ -117,10 +180,9 @@ impl World {
             return false;
         }
         if self.broker.away_until > real {
-            self.queue.at(
-                self.broker.away_until + self.rng.u64(0..60_000),
-                Happening::Connect { run: self.run },
-            );
+            let backoff_ms = self.chance.at(real, For::Connect).u64(0..60_000);
+            let at = self.broker.away_until + backoff_ms;
+            self.queue.at(at, Happening::Connect { run: self.run });
             return false;
         }
         self.refuse_next = None;
@@ -133,7 +195,7 @@ impl World {
         self.note(|| format!("the link is up, session_present {session_present}"));
         if !session_present {
             // It learns of it by `node.link`, a little later.
-            self.queue.at(real + 3_000, Happening::Send);
+            self.queue.at(real + 3_000, Happening::Tidy { again: false });
         }
         self.deliver();
         true
@@ -150,86 +212,95 @@ impl World {
 
     pub(super) fn command(&mut self, connection: u64, delivery: u64) -> bool {
         if !self.broker.carries(connection) {
+            self.done.tally.count("fault", "command lost on its way");
             return false;
         }
         let Some(delivery) = self.broker.delivery(delivery) else { return false };
-        self.note(|| {
-            let text = match edge_protocol::codec::decode_command(&delivery.payload) {
-                Ok(received) => format!("{} {:?}", received.id, received.command),
-                Err(unreadable) => unreadable.message,
-            };
-            let end = text.char_indices().nth(260).map_or(text.len(), |(at, _)| at);
-            format!("command {}", &text[..end])
+        self.note(|| match edge_protocol::codec::decode_command(&delivery.payload) {
+            Ok(received) => format!("command {} {:?}", received.id, received.command),
+            Err(unreadable) => format!("command: {}", unreadable.message),
         });
         let Some(process) = self.process.as_mut() else { return false };
-        process.news.push_back(News::Command {
-            delivery: delivery.number,
-            payload: delivery.payload,
-            retained: delivery.retained,
-        });
+        let (delivery, payload, retained) = (delivery.number, delivery.payload, delivery.retained);
+        process.news.push_back(News::Command { delivery, payload, retained });
         true
     }
 
-    /// The control plane sends something new, and again what the broker lost before it was answered.
-    pub(super) fn send(&mut self) {
+    /// The process's acknowledgement of a command comes to the broker, or not.
+    pub(super) fn acknowledged(&mut self, connection: u64, delivery: u64) {
+        if self.broker.carries(connection) {
+            self.broker.acknowledged(delivery);
+            self.deliver();
+        } else {
+            self.done.tally.count("fault", "acknowledgement of a command lost");
+        }
+    }
+
+    /// The control plane sends a message.
+    pub(super) fn send(&mut self, message: &Message) {
+        if !self.broker.session {
+            return;
+        }
+        let kind =
+            message.request.as_ref().map_or("none that can be read", |request| request.kind());
+        self.done.tally.count("command", kind);
+        self.done.tally.count("way", message.way);
+        if let Some(encoding) = message.encoding {
+            self.done.tally.count("encoding", &format!("{encoding:?}"));
+        }
+        self.requests.sent(message);
+        self.broker.keep(Rc::clone(&message.payload), message.retained);
+        self.deliver();
+    }
+
+    /// The control plane sends again what the broker lost before it was answered; and, once nothing
+    /// goes wrong any more, ends what is still there.
+    pub(super) fn tidy(&mut self, again: bool) {
         if self.broker.session {
-            let lost = self.control.issued.iter_mut().filter(|(_, issued)| !issued.kept).take(20);
+            let lost = self.requests.issued.iter_mut().filter(|(_, issued)| !issued.kept).take(20);
             for (name, issued) in lost {
                 if self.checker.ledger.answers(name) == 0 {
-                    self.broker.keep(issued.payload.clone(), issued.retained);
+                    self.broker.keep(Rc::clone(&issued.message.payload), issued.message.retained);
                 }
                 issued.kept = true;
             }
             if self.in_order {
-                self.control.closing = Some(self.checker.model.sessions.keys().cloned().collect());
-            }
-            let last_seq = self.checker.ledger.last();
-            let wall_ms = self.clocks.true_wall();
-            for (payload, retained) in self.control.send(wall_ms, last_seq) {
-                self.broker.keep(payload, retained);
+                self.close();
             }
             self.deliver();
         }
-        let pause_ms = if self.in_order { 60_000 } else { self.control.pause_ms() };
-        self.queue.at(self.clocks.real + pause_ms, Happening::Send);
+        if again {
+            self.queue.at(self.clocks.real + TIDY_MS, Happening::Tidy { again });
+        }
     }
 
-    pub(super) fn at_rest(&self) -> bool {
-        self.unrest().is_empty()
+    /// The broker forgot everything, and the control plane will know.
+    pub(super) fn forgotten(&mut self) {
+        self.broker.forget();
+        self.requests.issued.values_mut().for_each(|issued| issued.kept = false);
+        self.lose_link(100);
     }
 
-    /// What has not come to rest.
-    pub(super) fn unrest(&self) -> String {
-        let mut open = self.checker.model.open(self.stepped);
-        if !self.broker.idle() {
-            open.push("commands wait at the broker".to_owned());
+    fn close(&mut self) {
+        let schedules = self.requests.schedules.keys().cloned();
+        let mut requests: Vec<_> =
+            schedules.map(|schedule| Request::ScheduleRemove(ScheduleRef { schedule })).collect();
+        requests.extend(self.checker.sessions().map(|session| {
+            Request::SessionEnd(SessionEnd { session, immediate: true, abandon: false })
+        }));
+        self.requests.schedules.clear();
+        let wall_ms = self.clocks.true_wall();
+        for (number, request) in requests.into_iter().enumerate() {
+            let name = id(&format!("close-{}-{number}", self.clocks.real));
+            self.send(&control::closing(name, request, wall_ms));
         }
-        let last = self.checker.ledger.last();
-        let taken = self.broker.taken.last_key_value().map_or(0, |(seq, _)| *seq);
-        let refused = self.checker.ledger.was_refused(last);
-        if taken < last && !refused {
-            open.push(format!("{} events wait", last - taken));
-        }
-        if self.process.is_none() || !self.all_stored() {
-            open.push("the process is at work".to_owned());
-        }
-        if let Some(process) = self.process.as_ref().filter(|_| !open.is_empty()) {
-            open.push(process.at_work());
-        }
-        open.join(", ")
     }
 
-    /// Every command that the broker kept was answered, once.
-    pub(super) fn check_answers(&mut self) {
-        let unanswered =
-            self.control.issued.iter().filter(|(_, issued)| issued.kept && !issued.retained).find(
-                |(name, _)| {
-                    self.checker.ledger.answers(name) == 0 && !self.checker.ledger.busy(name)
-                },
-            );
-        if let Some((name, _)) = unanswered {
-            let sentence = format!("each command gets one answer: {name} got none");
-            self.broke(sentence);
-        }
+    /// The commands that the broker kept and the node has not answered.
+    pub(super) fn unanswered(&self) -> Option<&CommandId> {
+        let own = self.requests.issued.iter();
+        let kept = own.filter(|(_, issued)| issued.kept && !issued.message.retained);
+        let ledger = &self.checker.ledger;
+        kept.map(|(name, _)| name).find(|name| ledger.answers(name) == 0 && !ledger.busy(name))
     }
 }

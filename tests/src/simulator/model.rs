@@ -35,6 +35,8 @@ pub(super) struct Session {
     skew_ms: u64,
     /// That is known: no wall clock was wrong on either side of it.
     judged: bool,
+    /// How many warnings may still be sent for its deadline, and how many there are in all.
+    warnings: (usize, usize),
 }
 
 #[derive(Debug, Clone)]
@@ -72,16 +74,21 @@ pub(super) struct Task {
     started: u32,
     allowed: u32,
     max_retries: u32,
+    /// Its script said that no retry can help.
+    hopeless: bool,
     /// It waits for an instant of the wall clock, which may have been wrong when that was read.
     dated: bool,
 }
 
 /// What the world knows beside an event.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) real: u64,
     pub(super) settings: &'a Settings,
     /// The wall clock is right.
     pub(super) honest: bool,
+    /// The event waited, collapsed with others of its kind, while the outbox was rather full.
+    pub(super) held_back: bool,
     /// The request that an accepted command stands for, and when it was issued.
     pub(super) request: Option<(&'a Request, Option<u64>)>,
 }
@@ -100,6 +107,16 @@ impl Session {
             Phase::Pending { starts, .. } => starts,
             Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => 0,
         }
+    }
+
+    /// Its off time in truth, where the node believes that there is more.
+    fn off(&self, deadline: u64) -> u64 {
+        (deadline + self.grace_ms).saturating_sub(self.skew_ms)
+    }
+
+    /// Its time counts from now, whatever a reboot took.
+    fn certain(&mut self) {
+        (self.vague, self.judged, self.skew_ms) = (false, true, 0);
     }
 
     /// The node told its deadline. It may only be sooner than it was after a reboot of unknown
@@ -133,6 +150,12 @@ impl Model {
             .ok_or_else(|| format!("an event tells of session {id}, which is not one"))
     }
 
+    /// The outlets of a session that is ending.
+    pub(super) fn ending(&self, id: &SessionId) -> &[OutletId] {
+        let ending = |session: &&Session| matches!(session.phase, Phase::Ending { .. });
+        self.sessions.get(id).filter(ending).map_or(&[], |session| &session.outlets)
+    }
+
     fn over(&mut self, id: &SessionId) {
         if let Some(session) = self.sessions.remove(id) {
             self.holds.retain(|id, _| !session.outlets.contains(id));
@@ -148,7 +171,7 @@ impl Model {
         for session in self.sessions.values() {
             let own = session.outlets.contains(outlet);
             let covered = match &session.phase {
-                Phase::Pending { starts, .. } if own && (*starts <= real || !session.judged) => {
+                Phase::Pending { starts, .. } if own && (*starts <= real || session.vague) => {
                     FOR_EVER
                 }
                 Phase::Active { deadline, moving }
@@ -184,7 +207,9 @@ impl Model {
         let owed =
             self.sessions.values().filter(|session| session.outlets.contains(outlet)).find_map(
                 |session| match session.phase {
-                    Phase::Active { deadline, .. } => Some(deadline + session.grace_ms),
+                    Phase::Active { deadline, .. } => {
+                        Some(session.off(deadline)).filter(|_| session.judged)
+                    }
                     Phase::Ending { off, .. } => Some(off).filter(|_| session.judged),
                     Phase::Pending { .. } | Phase::Paused { .. } => None,
                 },
@@ -205,7 +230,9 @@ impl Model {
             session.vague = true;
             session.judged &= honest;
             session.skew_ms += away_ms + 1;
-            if let Phase::Active { deadline, .. } = &mut session.phase {
+            if let Phase::Active { deadline, .. } | Phase::Ending { deadline, .. } =
+                &mut session.phase
+            {
                 *deadline += away_ms + 1;
             }
         }
@@ -235,9 +262,24 @@ impl Model {
         Ok(())
     }
 
-    /// The attempt that a task is at.
-    pub(super) fn attempt(&self, task: &TaskId) -> u32 {
-        self.tasks.get(task).map_or(0, |task| task.started)
+    /// When, after this moment, the answers of [`Self::covered_until`] and [`Self::owed_until`]
+    /// change by themselves.
+    pub(super) fn next_change(&self, real: u64) -> u64 {
+        let times = self.sessions.values().flat_map(|session| match session.phase {
+            Phase::Pending { starts, .. } => [starts, starts],
+            Phase::Active { deadline, .. } => [session.off(deadline), FOR_EVER],
+            Phase::Ending { off, .. } => [off, off + session.skew_ms],
+            Phase::Paused { .. } => [FOR_EVER; 2],
+        });
+        let holds = self.holds.values().map(|hold| hold.until);
+        times.chain(holds).filter(|at| *at > real).min().unwrap_or(FOR_EVER)
+    }
+
+    /// A script said that no retry can help.
+    pub(super) fn hopeless(&mut self, task: &TaskId, attempt: u32) {
+        if let Some(task) = self.tasks.get_mut(task).filter(|task| task.started == attempt) {
+            task.hopeless = true;
+        }
     }
 
     /// What has not come to its end yet; `stepped`: the wall clock was wrong for a while.

@@ -1,16 +1,22 @@
 //! A plug: a relay, its own timer, and the manners of a cheap device on a bad network.
 
+use edge_agent::node::settings::OutletSettings;
 use edge_agent::node::{Failure, Order, Reading};
 use edge_protocol::event::Fault;
+use edge_protocol::id::OutletId;
 
 /// How a plug treats what is asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
     Well,
     /// Each way takes so long.
-    Slow(u64),
-    /// Nothing gets through; `true`: and that is known at once.
-    Deaf(bool),
+    Slow {
+        way_ms: u64,
+    },
+    /// Nothing gets through; `known`: and that is seen at once.
+    Deaf {
+        known: bool,
+    },
     /// It obeys and doesn't answer.
     Mute,
     Refusing,
@@ -20,8 +26,32 @@ pub(super) enum Manner {
     Lying,
 }
 
+impl Manner {
+    /// The trouble that it is.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Well => "plug behaves",
+            Self::Slow { .. } => "plug slow",
+            Self::Deaf { known: true } => "plug deaf, known at once",
+            Self::Deaf { known: false } => "plug deaf, silent",
+            Self::Mute => "plug obeys and does not answer",
+            Self::Refusing => "plug refuses",
+            Self::Stuck => "plug stuck",
+            Self::Lying => "plug lies",
+        }
+    }
+
+    /// Whether its relay moves when it is told to.
+    pub(super) fn moves(self) -> bool {
+        !matches!(self, Self::Stuck | Self::Lying)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Plug {
+    pub(super) outlet: OutletId,
+    pub(super) settings: OutletSettings,
+    /// Whether it is a device of its own, which can cut the power by itself; else a relay of the board's.
     pub(super) leases: bool,
     pub(super) on: bool,
     /// When the relay last moved.
@@ -42,9 +72,11 @@ pub(super) struct Plug {
 }
 
 impl Plug {
-    pub(super) fn new(leases: bool, now: u64) -> Self {
+    pub(super) fn new(outlet: OutletId, settings: OutletSettings, now: u64) -> Self {
         Self {
-            leases,
+            outlet,
+            leases: settings.leases,
+            settings,
             on: false,
             moved_at: now,
             lease: None,
@@ -95,12 +127,13 @@ impl Plug {
         let failure =
             |fault, message: &str| Some(Err(Failure { fault, message: message.to_owned() }));
         match self.manner {
-            Manner::Deaf(true) => return failure(Fault::Unreachable, "connection refused"),
-            Manner::Deaf(false) => return None,
+            Manner::Deaf { known: true } => {
+                return failure(Fault::Unreachable, "connection refused");
+            }
+            Manner::Deaf { known: false } => return None,
             Manner::Refusing => return failure(Fault::Refused, "unauthorized"),
-            Manner::Well | Manner::Slow(_) | Manner::Mute | Manner::Stuck | Manner::Lying => {}
+            Manner::Well | Manner::Slow { .. } | Manner::Mute | Manner::Stuck | Manner::Lying => {}
         }
-        let moves = !matches!(self.manner, Manner::Stuck | Manner::Lying);
         let wanted = match order {
             Order::On { .. } => {
                 let cut = lease
@@ -118,7 +151,7 @@ impl Plug {
             }
             Order::Read => None,
         };
-        if let Some(on) = wanted.filter(|_| moves) {
+        if let Some(on) = wanted.filter(|_| self.manner.moves()) {
             self.switch(on, now);
         }
         // Whoever says on and is off can't be told from one that a thumb switched off.
@@ -126,10 +159,10 @@ impl Plug {
         let on = match self.manner {
             Manner::Lying => wanted.unwrap_or(self.on),
             Manner::Well
-            | Manner::Slow(_)
+            | Manner::Slow { .. }
             | Manner::Mute
             | Manner::Stuck
-            | Manner::Deaf(_)
+            | Manner::Deaf { .. }
             | Manner::Refusing => self.on,
         };
         match (self.manner, wanted) {

@@ -1,11 +1,11 @@
-//! What the plugs do against what was promised: P1, power is cut on time, and P2, nobody is cut early.
-
-use std::collections::BTreeMap;
+//! What the plugs do against what was promised: P1, power is cut on time; P2, nobody is cut early;
+//! and the leases that keep P1 without a node (contract, 6.3, 6.8, 6.9).
 
 use edge_agent::node::Order;
-use edge_agent::node::settings::{Button, Settings};
+use edge_agent::node::settings::Button;
 use edge_protocol::id::OutletId;
 
+use super::clocks::Clocks;
 use super::model::{FOR_EVER, Model};
 use super::plug::{Manner, Plug};
 
@@ -15,6 +15,8 @@ type Held = Result<(), String>;
 const LATE_MS: u64 = 1_000;
 /// and at most this much where only the lease can cut it.
 const LEASE_LATE_MS: u64 = 15_000;
+/// A lease is cleared within this much of the end.
+const CLEARED_MS: u64 = 2_000;
 /// What changed by itself is found and set right within this, of answering.
 const SET_RIGHT_MS: u64 = 5_000;
 /// An order that a plug never answered keeps its driver for so long.
@@ -24,6 +26,9 @@ const MAX_LEASE_MS: u64 = 18 * 3_600_000;
 
 #[derive(Debug, Default)]
 struct Watch {
+    /// Until when it is covered, and must be on, by the model's last word.
+    covered: u64,
+    owed: Option<u64>,
     /// When it was last covered.
     covered_at: u64,
     /// The end of its cover, and since when that is so.
@@ -34,33 +39,51 @@ struct Watch {
     owed_since: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Power {
-    watches: BTreeMap<OutletId, Watch>,
+    watches: Vec<Watch>,
+    /// The model's word holds until then, if nothing is told meanwhile.
+    asked_until: u64,
 }
 
 /// A time span in which nothing happened, and what was so in it.
+#[derive(Debug)]
 pub(super) struct Span<'a> {
     pub(super) from: u64,
     pub(super) to: u64,
-    pub(super) model: &'a Model,
-    pub(super) settings: &'a Settings,
-    pub(super) plugs: &'a BTreeMap<OutletId, Plug>,
+    pub(super) plugs: &'a [Plug],
     /// Since when the node runs without a pause.
     pub(super) alive_since: Option<u64>,
 }
 
 impl Power {
+    pub(super) fn new(plugs: usize) -> Self {
+        let watches = std::iter::repeat_with(Watch::default).take(plugs).collect();
+        Self { watches, asked_until: 0 }
+    }
+
+    /// The model has changed.
+    pub(super) fn look_again(&mut self) {
+        self.asked_until = 0;
+    }
+
     /// Looks at every plug over a span.
-    pub(super) fn pass(&mut self, span: &Span<'_>) -> Held {
-        for (id, plug) in span.plugs {
-            let watch = self.watches.entry(id.clone()).or_default();
+    pub(super) fn pass(&mut self, span: &Span<'_>, model: &Model) -> Held {
+        if span.from >= self.asked_until {
+            for (watch, plug) in self.watches.iter_mut().zip(span.plugs) {
+                let (outlet, rest) = (&plug.outlet, plug.settings.rest);
+                watch.covered = model.covered_until(outlet, span.from, rest);
+                watch.owed = model.owed_until(outlet, span.from);
+            }
+            self.asked_until = model.next_change(span.from);
+        }
+        for (watch, plug) in self.watches.iter_mut().zip(span.plugs) {
             let good_since = span
                 .alive_since
                 .filter(|_| plug.manner == Manner::Well)
                 .map(|alive| alive.max(plug.manner_since));
-            watch.on_time(id, plug, good_since, span)?;
-            watch.not_early(id, plug, good_since, span)?;
+            watch.on_time(plug, good_since, span)?;
+            watch.not_early(plug, good_since, span)?;
         }
         Ok(())
     }
@@ -69,20 +92,24 @@ impl Power {
     pub(super) fn ordered(
         outlet: &OutletId,
         order: Order,
-        off_by: Option<u64>,
-        real: u64,
+        clocks: &Clocks,
+        plugs: &[Plug],
         model: &Model,
-        settings: &Settings,
     ) -> Held {
-        let Some(configured) = settings.outlets.get(outlet) else { return Ok(()) };
-        let owed = model.owed_until(outlet, real);
-        match (order, owed) {
+        let off_by = match order {
+            Order::Read | Order::ClearLease => return Ok(()),
+            Order::Off => None,
+            Order::On { off_by } => off_by.map(|at| clocks.real_at(at)),
+        };
+        let real = clocks.real;
+        let Some(plug) = plugs.iter().find(|plug| plug.outlet == *outlet) else { return Ok(()) };
+        match (order, model.owed_until(outlet, real)) {
             (Order::Off, Some(off)) => Err(format!(
                 "P2, nobody is cut early: {outlet} is ordered off {} ms before its off time",
                 off - real
             )),
-            (Order::On { .. }, _) if configured.leases => {
-                let cover = model.covered_until(outlet, real, configured.rest);
+            (Order::On { .. }, owed) if plug.leases => {
+                let cover = model.covered_until(outlet, real, plug.settings.rest);
                 match (off_by, owed) {
                     (None, Some(_)) => {
                         Err(format!("a lease is armed with each on: {outlet} has none"))
@@ -106,14 +133,19 @@ impl Power {
 
     /// What was decided last is lost: leases may be those of a lost decision.
     pub(super) fn forget_leases(&mut self) {
-        self.watches.values_mut().for_each(|watch| watch.leased = None);
+        self.watches.iter_mut().for_each(|watch| watch.leased = None);
     }
 
     /// A plug's own timer is about to cut the power.
-    pub(super) fn lease_cuts(&self, outlet: &OutletId, real: u64, model: &Model) -> Held {
-        let leased = self.watches.get(outlet).and_then(|watch| watch.leased);
+    pub(super) fn lease_cuts(
+        &self,
+        at: usize,
+        outlet: &OutletId,
+        real: u64,
+        model: &Model,
+    ) -> Held {
         match model.owed_until(outlet, real) {
-            Some(off) if leased == Some(off) => Err(format!(
+            Some(off) if self.watches[at].leased == Some(off) => Err(format!(
                 "a lease never cuts before the off time: {outlet} went dark {} ms early",
                 off - real
             )),
@@ -123,23 +155,16 @@ impl Power {
 }
 
 impl Watch {
-    fn on_time(
-        &mut self,
-        id: &OutletId,
-        plug: &Plug,
-        good_since: Option<u64>,
-        span: &Span<'_>,
-    ) -> Held {
+    fn on_time(&mut self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
         let (from, to) = (span.from, span.to);
-        let rest = span.settings.outlets[id].rest;
-        let cover = span.model.covered_until(id, from, rest);
+        let (id, cover) = (&plug.outlet, self.covered);
         if self.cover.0 != cover {
             self.cover = (cover, from);
         }
         self.covered_at = self.covered_at.max(cover.min(to));
         let meddled = plug.meddled_at >= plug.moved_at;
         // What lies about its relay loses its lease by the node's own hand.
-        if plug.meddled_at >= from || matches!(plug.manner, Manner::Stuck | Manner::Lying) {
+        if plug.meddled_at >= from || !plug.manner.moves() {
             self.leased = None;
         }
         let settled_since =
@@ -154,8 +179,11 @@ impl Watch {
         {
             self.leased = Some(cover);
         }
-        if !plug.on || self.covered_at >= to {
+        if self.covered_at >= to {
             return Ok(());
+        }
+        if !plug.on {
+            return self.cleared(plug, good_since, span);
         }
         let late_ms = to - self.covered_at;
         let leased = self.leased == Some(self.covered_at) && plug.moved_at < self.covered_at;
@@ -183,16 +211,25 @@ impl Watch {
         Ok(())
     }
 
-    fn not_early(
-        &mut self,
-        id: &OutletId,
-        plug: &Plug,
-        good_since: Option<u64>,
-        span: &Span<'_>,
-    ) -> Held {
-        let (from, to) = (span.from, span.to);
-        let thumbed = plug.thumbed && span.settings.outlets[id].button == Button::Obey;
-        if span.model.owed_until(id, from).is_none_or(|off| off < to) || thumbed {
+    /// A lease does not outlive the end: a later on would begin with it.
+    fn cleared(&self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
+        let Some(good) = good_since.filter(|_| plug.lease.is_some()) else { return Ok(()) };
+        let quiet_since = self.covered_at.max(plug.moved_at).max(plug.meddled_at);
+        let due = quiet_since.max(good + PATIENCE_MS + SET_RIGHT_MS) + CLEARED_MS;
+        if span.to <= due {
+            return Ok(());
+        }
+        let after_ms = span.to - self.covered_at;
+        Err(format!(
+            "a lease is cleared within 2 s of the end: {} has one {after_ms} ms after it",
+            plug.outlet
+        ))
+    }
+
+    fn not_early(&mut self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
+        let (id, from, to) = (&plug.outlet, span.from, span.to);
+        let thumbed = plug.thumbed && plug.settings.button == Button::Obey;
+        if self.owed.is_none_or(|off| off < to) || thumbed {
             self.owed_since = None;
             return Ok(());
         }

@@ -2,21 +2,22 @@
 //! order is the agent's own [`Sequence`]; between any two steps of it the process may die.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use edge_agent::agent::sequence::Sequence;
-use edge_agent::node::{Act, Disk as Health, Input, Node, Order, ScriptOutcome};
+use edge_agent::node::time::BootMs;
+use edge_agent::node::{Disk as Health, Effects, Input, Node, Order, ScriptOutcome};
 use edge_agent::store::{Completion, SpaceLevel};
 use edge_protocol::codec::decode_command;
-use edge_protocol::id::{CommandId, OutletId, TaskId};
+use edge_protocol::id::{CommandId, TaskId};
 
-use super::Sabotage;
+use super::chance::For;
 use super::queue::Happening;
+use super::sabotage::{self, Sabotage};
 use super::world::World;
 
 /// As the agent's own.
 const MAX_UNSTORED: usize = 64;
-/// Events that may be out at once: 16, and 8 that were asked for again.
-const MAX_OUT: usize = 24;
 /// A node that decides more often without time moving is in a loop.
 const MAX_SETTLES: u32 = 1_000;
 
@@ -25,16 +26,26 @@ const MAX_SETTLES: u32 = 1_000;
 pub(super) enum News {
     Up { session_present: bool },
     Down,
-    Command { delivery: u64, payload: Vec<u8>, retained: bool },
+    Command { delivery: u64, payload: Rc<[u8]>, retained: bool },
     Delivered { seq: u64, refused: Option<u8> },
 }
 
 /// A dying to come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Doom {
+    /// So many steps of the loop from now; or as the disk ends the flush after so many others.
     pub(super) steps: u32,
-    pub(super) reboot: bool,
+    pub(super) at_flush: bool,
+    pub(super) power_cut: bool,
     pub(super) down_ms: u64,
+}
+
+/// The order that a driver is at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AtDriver {
+    pub(super) number: u64,
+    pub(super) serial: u64,
+    pub(super) order: Order,
 }
 
 #[derive(Debug)]
@@ -42,33 +53,34 @@ pub(super) struct Doom {
 pub(super) struct Process {
     pub(super) run: u64,
     pub(super) node: Node,
-    sequence: Sequence,
+    /// When the node wants to decide next, as it said last.
+    pub(super) wake_at: Option<BootMs>,
+    pub(super) sequence: Sequence,
     pub(super) connection: u64,
     pub(super) online: bool,
-    tokens: BTreeMap<u64, (u64, Option<CommandId>)>,
+    pub(super) tokens: BTreeMap<u64, (u64, Option<CommandId>)>,
     next_token: u64,
     low: bool,
     failing: bool,
     pub(super) news: VecDeque<News>,
-    /// The order each driver is at.
-    pub(super) orders: BTreeMap<OutletId, (u64, u64)>,
-    pub(super) scripts: BTreeSet<TaskId>,
-    out: BTreeSet<u64>,
+    pub(super) drivers: Vec<Option<AtDriver>>,
+    /// The attempt that each script is at.
+    pub(super) scripts: BTreeMap<TaskId, u32>,
+    pub(super) out: BTreeSet<u64>,
     pub(super) frozen_until: u64,
     pub(super) stopping: bool,
     pub(super) doom: Option<Doom>,
     settles: (u64, u32),
-    batches: u64,
 }
 
 impl Process {
     /// What it is at, for a person.
     pub(super) fn at_work(&self) -> String {
-        let (unstored, unheard, orders) = (self.sequence.unstored(), self.news.len(), &self.orders);
-        let queues = self.node.state().queues;
+        let (unstored, unheard) = (self.sequence.unstored(), self.news.len());
+        let (drivers, queues) = (&self.drivers, self.node.state().queues);
         let Self { online, stopping, low, failing, .. } = self;
         format!(
-            "{unstored} batches unstored, {unheard} news unheard, orders {orders:?}, {queues:?}, \
+            "{unstored} batches unstored, {unheard} news unheard, orders {drivers:?}, {queues:?}, \
              online {online}, stopping {stopping}, low {low}, failing {failing}"
         )
     }
@@ -78,23 +90,26 @@ impl World {
     /// Starts the process: recovery is a normal start.
     pub(super) fn start(&mut self) {
         self.run += 1;
-        if std::mem::take(&mut self.reboots) {
-            self.clocks.reboot(self.behind_ms);
-            let at = self.clocks.real + self.synced_after_ms;
-            self.queue.at(at, Happening::Synced { boot: self.clocks.boot });
+        let real = self.clocks.real;
+        if let Some(boot) = self.next_boot.take() {
+            self.clocks.reboot(boot.behind_ms);
+            self.done.tally.count("total", "reboots");
+            self.queue
+                .at(real + boot.synced_after_ms, Happening::Synced { boot: self.clocks.boot });
         }
-        self.clocks.started = self.clocks.real;
+        self.clocks.started = real;
         let mut settings = self.settings.clone();
         settings.boot_id = self.clocks.boot_id();
-        settings.seed = self.rng.u64(..);
+        settings.seed = self.chance.at(real, For::Node).u64(..);
         let mut node = Node::recover(settings, self.disk.found(), self.clocks.now());
         node.step(self.clocks.now(), Input::Scripts(BTreeSet::from(["work".to_owned()])));
         self.note(|| "the agent starts".to_owned());
-        self.done.starts += 1;
-        self.alive_since = Some(self.clocks.real);
+        self.done.tally.count("total", "starts");
+        self.alive_since = Some(real);
         self.process = Some(Process {
             run: self.run,
             node,
+            wake_at: None,
             sequence: Sequence::default(),
             connection: 0,
             online: false,
@@ -103,33 +118,51 @@ impl World {
             low: false,
             failing: false,
             news: VecDeque::new(),
-            orders: BTreeMap::new(),
-            scripts: BTreeSet::new(),
+            drivers: vec![None; self.plugs.len()],
+            scripts: BTreeMap::new(),
             out: BTreeSet::new(),
             frozen_until: 0,
             stopping: false,
             doom: None,
             settles: (0, 0),
-            batches: 0,
         });
-        let connect = self.clocks.real + self.rng.u64(20..2_000);
+        let connect = real + self.chance.at(real, For::Connect).u64(20..2_000);
         self.queue.at(connect, Happening::Connect { run: self.run });
     }
 
     /// Whether the process lives to take the next step of its loop.
-    fn survives(&mut self) -> bool {
+    pub(super) fn survives(&mut self) -> bool {
         let Some(process) = self.process.as_mut() else { return false };
-        let Some(doom) = process.doom.as_mut() else { return true };
+        let Some(doom) = process.doom.as_mut().filter(|doom| !doom.at_flush) else { return true };
         doom.steps = doom.steps.saturating_sub(1);
         if doom.steps > 0 {
             return true;
         }
-        let Doom { reboot, down_ms, .. } = *doom;
-        if reboot {
-            self.lose_power(false);
-        }
-        self.die("dies between two steps", down_ms);
+        self.meet_doom("dies between two steps");
         false
+    }
+
+    /// Whether the process lives to hear of the flush that ends now.
+    pub(super) fn survives_flush(&mut self) -> bool {
+        let Some(process) = self.process.as_mut() else { return false };
+        let Some(doom) = process.doom.as_mut().filter(|doom| doom.at_flush) else { return true };
+        if doom.steps > 0 {
+            doom.steps -= 1;
+            return true;
+        }
+        self.meet_doom("dies at a flush");
+        false
+    }
+
+    fn meet_doom(&mut self, how: &str) {
+        let doom = self.process.as_mut().and_then(|process| process.doom.take());
+        let Some(Doom { power_cut, down_ms, .. }) = doom else { return };
+        if power_cut {
+            let mut rng = self.chance.at(self.clocks.real, For::Crash);
+            let behind_ms = rng.bool().then(|| rng.u64(1_000..3_000_000_000));
+            self.cut_power(false, behind_ms, rng.u64(1_000..400_000));
+        }
+        self.die(how, down_ms);
     }
 
     pub(super) fn step(&mut self, input: Input) {
@@ -158,21 +191,30 @@ impl World {
                 News::Command { delivery, payload, retained } => {
                     let token = process.next_token;
                     process.next_token += 1;
-                    let name = decode_command(&payload).ok().map(|received| received.id);
-                    process.tokens.insert(token, (delivery, name));
-                    self.step(Input::Command { token, payload, retained });
+                    self.hear(token, delivery, payload.to_vec(), retained);
                 }
                 News::Delivered { seq, refused } => {
                     process.out.remove(&seq);
-                    self.step(
-                        refused
-                            .map_or(Input::Delivered { seq }, |code| Input::Refused { seq, code }),
-                    );
+                    let delivered = Input::Delivered { seq };
+                    self.step(refused.map_or(delivered, |code| Input::Refused { seq, code }));
                 }
             }
         }
     }
 
+    fn hear(&mut self, token: u64, delivery: u64, payload: Vec<u8>, retained: bool) {
+        let name = decode_command(&payload).ok().map(|received| received.id);
+        let Some(process) = self.process.as_mut() else { return };
+        process.tokens.insert(token, (delivery, name));
+        let swallows = self.sabotage == Some(Sabotage::CommandsSwallowed);
+        if swallows && self.chance.at(token, For::Sabotage).u8(0..20) == 0 {
+            return self.acknowledge(token);
+        }
+        let payload = sabotage::command(self.sabotage, payload);
+        self.step(Input::Command { token, payload, retained });
+    }
+
+    /// Lets the node decide, and carries it out in the agent's order.
     pub(super) fn settle(&mut self) {
         if !self.survives() {
             return;
@@ -184,51 +226,77 @@ impl World {
         *at = self.clocks.real;
         if *count > MAX_SETTLES {
             let wake_at = process.node.wake_at();
-            return self
-                .broke(format!("the node decides without end: wake_at is {wake_at:?} at {now:?}"));
-        }
-        self.done.settles += 1;
-        let mut effects = process.node.settle(now);
-        let node = &process.node;
-        let decided =
-            self.checker
-                .decided(&effects, &self.clocks, &self.settings, &self.control, || node.state());
-        let (told, broken) = match decided {
-            Ok(told) => (told, None),
-            Err((broken, told)) => (told, Some(broken)),
-        };
-        told.into_iter().for_each(|told| self.note(|| format!("    tells {told}")));
-        for (outlet, _, order) in
-            effects.orders.iter().filter(|(_, _, order)| *order != Order::Read)
-        {
-            self.note(|| format!("    orders {outlet} {order:?}"));
-        }
-        if let Some(broken) = broken {
+            let broken = format!("the node decides without end: wake_at is {wake_at:?} at {now:?}");
             return self.broke(broken);
         }
-        for (outlet, number, order) in std::mem::take(&mut effects.orders) {
-            if !self.survives() {
-                return;
-            }
-            self.order(outlet, number, order);
+        self.done.decisions += 1;
+        let effects = process.node.settle(now);
+        process.wake_at = process.node.wake_at();
+        if let Some(effects) = self.judge(effects) {
+            self.perform(effects);
         }
+    }
+
+    /// Shows what the node decided to the checker; nothing where a sentence broke.
+    fn judge(&mut self, effects: Effects) -> Option<Effects> {
+        let process = self.process.as_ref()?;
+        let mut told = Vec::new();
+        let seen = super::checker::Seen {
+            clocks: &self.clocks,
+            settings: &self.settings,
+            requests: &self.requests,
+            plugs: &self.plugs,
+            node: &process.node,
+        };
+        let held = self.checker.decided(&effects, &seen, &mut told);
+        for event in told {
+            self.done.tally.count("event", event.what.kind());
+            self.note(|| format!("    tells {} {:?}", event.seq, event.what));
+        }
+        for (outlet, _, order) in &effects.orders {
+            if *order != Order::Read {
+                self.note(|| format!("    orders {outlet} {order:?}"));
+            }
+        }
+        if let Err(broken) = held {
+            self.broke(broken);
+            return None;
+        }
+        Some(effects)
+    }
+
+    fn perform(&mut self, mut effects: Effects) {
+        let orders = std::mem::take(&mut effects.orders);
         let Some(process) = self.process.as_mut() else { return };
+        if self.sabotage == Some(Sabotage::OffsBehindFlushes) && process.sequence.unstored() > 0 {
+            self.held_orders.extend(orders);
+        } else {
+            for (outlet, number, order) in orders {
+                if !self.survives() {
+                    return;
+                }
+                self.order(&outlet, number, order);
+            }
+        }
+        let early = self.sabotage == Some(Sabotage::AttemptsUncounted);
+        let Some(process) = self.process.as_mut() else { return };
+        let hasty = if early { super::acts::take_runs(&mut effects.acts) } else { Vec::new() };
         let (batch, ready) = process.sequence.admit(effects, process.connection);
         if let Some(batch) = batch {
-            process.batches = batch.number;
             self.checker.submitted(batch.number, batch.last_seq);
             self.disk.submit(batch);
             self.flush();
         }
+        self.act_all(hasty);
         self.act_all(ready);
-        if self.plan.sabotage == Some(Sabotage::ActsBeforeWrites) {
+        if self.sabotage == Some(Sabotage::ActsBeforeWrites) {
             let ready = self.process.as_mut().map(|process| process.sequence.stored(u64::MAX));
             self.act_all(ready.unwrap_or_default());
         }
     }
 
     pub(super) fn flush(&mut self) {
-        if let Some(takes_ms) = self.disk.begin() {
+        if let Some(takes_ms) = self.disk.begin(self.clocks.real) {
             self.queue.at(self.clocks.real + takes_ms, Happening::Flushed { run: self.run });
         }
     }
@@ -241,13 +309,16 @@ impl World {
                 self.checker.stored(through);
                 let ready = process.sequence.stored(through);
                 let recovered = std::mem::take(&mut process.failing);
+                for (outlet, number, order) in std::mem::take(&mut self.held_orders) {
+                    self.order(&outlet, number, order);
+                }
                 self.act_all(ready);
                 if recovered {
                     self.tell_health();
                 }
             }
             Completion::Loaded { from, through, rows } => {
-                self.step(Input::Loaded { from, through, rows })
+                self.step(Input::Loaded { from, through, rows });
             }
             Completion::Trouble { .. } => {
                 process.failing = true;
@@ -270,94 +341,32 @@ impl World {
         self.step(Input::Disk(health));
     }
 
-    fn act_all(&mut self, acts: Vec<(u64, Act)>) {
-        for (connection, act) in acts {
-            if !self.survives() {
-                return;
-            }
-            self.act(connection, act);
+    /// A script's attempt is over, unless it already was.
+    pub(super) fn script_ends(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        outcome: ScriptOutcome,
+    ) -> bool {
+        let Some(process) = self.process.as_mut() else { return false };
+        if process.scripts.get(&task) != Some(&attempt) {
+            return false;
         }
-    }
-
-    fn act(&mut self, stamp: u64, act: Act) {
-        let real = self.clocks.real;
-        let Some(process) = self.process.as_mut() else { return };
-        match act {
-            Act::Acknowledge(token) => {
-                let Some((delivery, name)) = process.tokens.remove(&token) else { return };
-                let connection = process.connection;
-                let busy = name.as_ref().is_some_and(|name| self.checker.ledger.answers(name) == 0);
-                if let Some(name) = name.filter(|name| !busy && !self.checker.ledger.answered(name))
-                {
-                    return self.broke(format!(
-                        "a command is acknowledged once its answer is on disk: {name} is not"
-                    ));
-                }
-                self.queue
-                    .at(self.broker.inward(real), Happening::Acknowledged { connection, delivery });
+        process.scripts.remove(&task);
+        let hopeless = matches!(outcome, ScriptOutcome::Failed { for_good: true, .. });
+        let outcome = match outcome {
+            ScriptOutcome::Failed { error, .. }
+                if self.sabotage == Some(Sabotage::HopelessRetried) =>
+            {
+                ScriptOutcome::Failed { error, for_good: false }
             }
-            Act::Publish { seq, payload } => {
-                if let Err(broken) = self.checker.ledger.published(seq, &payload) {
-                    return self.broke(broken);
-                }
-                if stamp != process.connection || !process.online {
-                    return;
-                }
-                process.out.insert(seq);
-                if process.out.len() > MAX_OUT {
-                    let out = process.out.len();
-                    return self.broke(format!("{out} events are out at a time"));
-                }
-                let published = Happening::Published { connection: stamp, seq, payload };
-                self.queue.at(self.broker.inward(real), published);
-            }
-            Act::Load { seqs, max_bytes } => {
-                self.disk.load(seqs, max_bytes);
-                self.flush();
-            }
-            Act::Status(_) | Act::State(_) | Act::Telemetry => {}
-            Act::Begin { task, attempt } => {
-                let begun = Happening::Begun { run: self.run, task, attempt };
-                self.queue.at(real, begun);
-            }
-            Act::Run { task, attempt, timeout_ms, .. } => {
-                self.run_script(task, attempt, timeout_ms)
-            }
-            Act::Kill { task } => {
-                if process.scripts.contains(&task) {
-                    let at = real + self.rng.u64(0..4_000);
-                    let outcome = ScriptOutcome::Stopped;
-                    self.queue.at(
-                        at,
-                        Happening::ScriptEnds { run: self.run, task, attempt: u32::MAX, outcome },
-                    );
-                }
-            }
-        }
-    }
-
-    fn run_script(&mut self, task: TaskId, attempt: u32, timeout_ms: u64) {
-        let again = self.ever_stopped;
-        if let Err(broken) = self.checker.ledger.run(&task, attempt, again) {
-            return self.broke(broken);
-        }
-        let takes_ms = self.rng.u64(10..90_000);
-        let failed =
-            |error: &str, for_good| ScriptOutcome::Failed { error: error.to_owned(), for_good };
-        let outcome = match self.rng.u8(0..10) {
-            _ if takes_ms > timeout_ms => failed("timed out", false),
-            0..3 => failed("exit 1", false),
-            3 => failed("exit 64", true),
-            _ => ScriptOutcome::Succeeded(None),
+            outcome => outcome,
         };
-        let Some(process) = self.process.as_mut() else { return };
-        process.scripts.insert(task.clone());
-        if process.scripts.len() > self.settings.tasks.concurrency {
-            let running = process.scripts.len();
-            return self.broke(format!("at most 2 tasks run at once, not {running}"));
+        if hopeless {
+            self.checker.hopeless(&task, attempt);
         }
-        let at = self.clocks.real + takes_ms.min(timeout_ms);
-        self.queue.at(at, Happening::ScriptEnds { run: self.run, task, attempt, outcome });
+        self.step(Input::Script { task, attempt, outcome });
+        true
     }
 
     /// Whether nothing waits for the disk any more.

@@ -1,21 +1,22 @@
 //! What will happen, in the order of time; what happens at the same moment, in the order in which it was decided.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 use edge_agent::node::{Failure, Reading, ScriptOutcome};
-use edge_protocol::id::{OutletId, TaskId};
+use edge_protocol::id::TaskId;
 
-/// Something that happens.
+/// Something that happens. Outlets are named by their place among the plugs.
 #[derive(Debug, Clone)]
 pub(super) enum Happening {
     /// The disk is done with a flush of this run of the process.
     Flushed { run: u64 },
     /// An order reaches its plug.
-    Reached { outlet: OutletId, serial: u64 },
+    Reached { plug: usize, serial: u64 },
     /// A plug's own timer runs out.
-    LeaseOver { outlet: OutletId },
+    LeaseOver { plug: usize },
     /// A driver has an answer.
-    Answered { run: u64, outlet: OutletId, serial: u64, result: Result<Reading, Failure> },
+    Answered { run: u64, plug: usize, serial: u64, result: Result<Reading, Failure> },
     /// An attempt is counted on disk.
     Begun { run: u64, task: TaskId, attempt: u32 },
     /// A script ends.
@@ -34,12 +35,10 @@ pub(super) enum Happening {
     Published { connection: u64, seq: u64, payload: Vec<u8> },
     /// The process's acknowledgement of a command reaches the broker.
     Acknowledged { connection: u64, delivery: u64 },
-    /// The control plane sends something.
-    Send,
-    /// Trouble.
-    Trouble,
+    /// The control plane looks whether anything of its own was lost or is still open.
+    Tidy { again: bool },
     /// A plug behaves again.
-    Behaves { outlet: OutletId, since: u64 },
+    Behaves { plug: usize, since: u64 },
     /// The wall clock is set right.
     Synced { boot: u32 },
     /// The disk takes writes again.
@@ -66,23 +65,51 @@ impl Happening {
     }
 }
 
+#[derive(Debug)]
+struct Entry {
+    when: u64,
+    number: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The heap gives its greatest first, so what comes first is the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.when, other.number).cmp(&(self.when, self.number))
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    entries: BTreeMap<(u64, u64), Happening>,
+    entries: BinaryHeap<Entry>,
     next: u64,
 }
 
 impl Queue {
     pub(super) fn at(&mut self, when: u64, happening: Happening) {
-        self.entries.insert((when, self.next), happening);
+        self.entries.push(Entry { when, number: self.next, happening });
         self.next += 1;
     }
 
     pub(super) fn next_at(&self) -> Option<u64> {
-        self.entries.first_key_value().map(|((when, _), _)| *when)
+        self.entries.peek().map(|entry| entry.when)
     }
 
     pub(super) fn pop(&mut self) -> Option<Happening> {
-        self.entries.pop_first().map(|(_, happening)| happening)
+        self.entries.pop().map(|entry| entry.happening)
     }
 }

@@ -1,23 +1,26 @@
 //! The world: true time, and everything that happens in it, one happening at a time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 
 use edge_agent::node::settings::Settings;
 use edge_agent::node::{Input, Order};
 use edge_agent::store::{Completion, SpaceLevel};
 use edge_protocol::id::OutletId;
-use fastrand::Rng;
 
 use super::broker::Broker;
-use super::chaos::Chaos;
+use super::chance::{Chance, For};
 use super::checker::Checker;
-use super::clocks::Clocks;
-use super::control::Control;
+use super::clocks::{Clocks, START_MS};
 use super::disk::Disk;
+use super::life::{NextBoot, Requests};
 use super::plug::{Manner, Plug};
+use super::power::Span;
 use super::process::{News, Process};
 use super::queue::{Happening, Queue};
-use super::{Broken, Done, Plan, site};
+use super::sabotage::Sabotage;
+use super::script::{Deed, Entry};
+use super::{Broken, Case, Done};
 
 /// So much of what happened is told with a failure.
 const MEMORY: usize = 2_000;
@@ -36,80 +39,83 @@ pub(super) struct Sent {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that may be so")]
 pub(super) struct World {
-    pub(super) plan: Plan,
-    pub(super) rng: Rng,
+    seed: u64,
+    pub(super) sabotage: Option<Sabotage>,
+    until: u64,
+    pub(super) chance: Chance,
+    script: VecDeque<Entry>,
     pub(super) clocks: Clocks,
     pub(super) queue: Queue,
     pub(super) disk: Disk,
     pub(super) broker: Broker,
-    pub(super) plugs: BTreeMap<OutletId, Plug>,
-    pub(super) control: Control,
-    chaos: Chaos,
+    pub(super) plugs: Vec<Plug>,
+    pub(super) requests: Requests,
     pub(super) checker: Checker,
     pub(super) settings: Settings,
     pub(super) process: Option<Process>,
     pub(super) run: u64,
     pub(super) serial: u64,
     pub(super) sent: BTreeMap<u64, Sent>,
-    /// When the last order reaches its plug: none overtakes another on its way.
-    pub(super) reached: BTreeMap<OutletId, u64>,
+    /// When the last order reaches each plug: none overtakes another on its way.
+    pub(super) reached: Vec<u64>,
+    /// What a sabotaged loop keeps back.
+    pub(super) held_orders: Vec<(OutletId, u64, Order)>,
     pub(super) alive_since: Option<u64>,
     pub(super) ever_stopped: bool,
     pub(super) refuse_next: Option<u8>,
     /// The wall clock was wrong for a while.
     pub(super) stepped: bool,
     pub(super) in_order: bool,
-    /// The board starts anew with the process, its clock so far behind, trusted after a while.
-    pub(super) reboots: bool,
-    pub(super) behind_ms: Option<u64>,
-    pub(super) synced_after_ms: u64,
+    /// The board starts anew with the process.
+    pub(super) next_boot: Option<NextBoot>,
     pub(super) stop_down_ms: u64,
     pub(super) stop_by: u64,
+    /// What happens is written down, for a person.
+    telling: bool,
     happenings: VecDeque<String>,
     broken: Option<String>,
     pub(super) done: Done,
 }
 
 impl World {
-    pub(super) fn new(plan: Plan) -> Self {
-        let mut rng = Rng::with_seed(plan.seed);
-        let settings = site::settings(&mut rng);
-        let clocks = Clocks::new();
-        let plugs = settings
-            .outlets
-            .iter()
-            .map(|(id, outlet)| (id.clone(), Plug::new(outlet.leases, clocks.real)))
+    pub(super) fn new(case: &Case, telling: bool) -> Self {
+        let chance = Chance::new(case.plan.seed);
+        let settings = super::site::settings(&mut chance.once(For::Site));
+        let sabotage = case.plan.sabotage;
+        let clocks = Clocks::new(sabotage);
+        let outlets = settings.outlets.iter();
+        let plugs: Vec<_> = outlets
+            .map(|(id, outlet)| Plug::new(id.clone(), outlet.clone(), clocks.real))
             .collect();
-        let chaos = Chaos::new(plan.seed, plan.without);
-        let mut disk = Disk::new(plan.seed, plan.sabotage);
-        disk.stalls = chaos.allows("disk stalls");
         Self {
-            control: Control::new(plan.seed, &settings),
-            chaos,
-            disk,
-            broker: Broker::new(plan.seed),
-            plan,
-            rng,
-            clocks,
+            seed: case.plan.seed,
+            sabotage,
+            until: START_MS + case.until_ms,
+            chance,
+            script: case.entries.iter().cloned().collect(),
             queue: Queue::default(),
+            disk: Disk::new(chance, sabotage),
+            broker: Broker::new(chance),
+            reached: vec![0; plugs.len()],
+            checker: Checker::new(&plugs),
             plugs,
-            checker: Checker::default(),
+            clocks,
+            requests: Requests::default(),
             settings,
             process: None,
             run: 0,
             serial: 0,
             sent: BTreeMap::new(),
-            reached: BTreeMap::new(),
+            held_orders: Vec::new(),
             alive_since: None,
             ever_stopped: false,
             refuse_next: None,
             stepped: false,
             in_order: false,
-            reboots: false,
-            behind_ms: None,
-            synced_after_ms: 60_000,
+            next_boot: None,
             stop_down_ms: 0,
             stop_by: 0,
+            telling,
             happenings: VecDeque::new(),
             broken: None,
             done: Done::default(),
@@ -117,12 +123,10 @@ impl World {
     }
 
     pub(super) fn run(mut self) -> Result<Done, Box<Broken>> {
-        let start = self.clocks.real;
-        let end = start + self.plan.hours * 3_600_000;
-        self.queue.at(start, Happening::Start);
-        self.queue.at(start + 5_000, Happening::Send);
-        self.queue.at(start + 10_000, Happening::Trouble);
-        while self.clocks.real < end && self.broken.is_none() {
+        self.queue.at(START_MS, Happening::Start);
+        self.queue.at(START_MS + 5_000, Happening::Tidy { again: true });
+        self.queue.at(self.until, Happening::Look);
+        while self.clocks.real < self.until && self.broken.is_none() {
             self.turn();
         }
         if self.broken.is_none() {
@@ -130,21 +134,22 @@ impl World {
         }
         while self.broken.is_none() && !self.at_rest() {
             self.turn();
-            if self.clocks.real > end + REST_MS {
+            if self.clocks.real > self.until + REST_MS {
+                let unrest = self.unrest();
                 self.broke(format!(
-                    "nothing accepted is forgotten: 3 h after the last trouble there is still {}",
-                    self.unrest()
+                    "nothing accepted is forgotten: 3 h after the last trouble there is still {unrest}"
                 ));
             }
         }
-        self.check_answers();
-        self.done.virtual_ms = self.clocks.real - start;
-        self.done.events = self.broker.taken.len() as u64;
+        self.check_rest();
+        self.done.virtual_ms = self.clocks.real - START_MS;
+        self.done.events = self.checker.ledger.last();
         self.done.sessions = self.checker.ledger.sessions();
         match self.broken {
             None => Ok(self.done),
             Some(sentence) => Err(Box::new(Broken {
-                seed: self.plan.seed,
+                seed: self.seed,
+                at_ms: self.clocks.real - START_MS,
                 sentence,
                 happenings: self.happenings.into(),
             })),
@@ -152,11 +157,18 @@ impl World {
     }
 
     pub(super) fn note(&mut self, happening: impl FnOnce() -> String) {
+        if !self.telling {
+            return;
+        }
         if self.happenings.len() >= MEMORY {
             self.happenings.pop_front();
         }
-        let at = self.clocks.real - 10_000_000;
-        self.happenings.push_back(format!("{:>6}.{:03} {}", at / 1_000, at % 1_000, happening()));
+        let at = self.clocks.real - START_MS;
+        let mut line = format!("{:>6}.{:03} ", at / 1_000, at % 1_000);
+        let text = happening();
+        let end = text.char_indices().nth(260).map_or(text.len(), |(at, _)| at);
+        let _ = write!(line, "{}", &text[..end]);
+        self.happenings.push_back(line);
     }
 
     pub(super) fn broke(&mut self, sentence: String) {
@@ -167,24 +179,26 @@ impl World {
     fn turn(&mut self) {
         let real = self.clocks.real;
         let wake = self.process.as_ref().filter(|process| !process.stopping).and_then(|process| {
-            Some(self.clocks.real_at(process.node.wake_at()?).max(process.frozen_until))
+            Some(self.clocks.real_at(process.wake_at?).max(process.frozen_until))
         });
-        let next = [wake, self.queue.next_at()]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(real + 1_000)
-            .max(real);
+        let entry = self.script.front().map(|entry| START_MS + entry.at_ms);
+        let entry = entry.filter(|at| *at < self.until);
+        let times = [wake, self.queue.next_at(), entry];
+        let next = times.into_iter().flatten().min().unwrap_or(real + 1_000).max(real);
         if next > real {
-            let held =
-                self.checker.pass_with(real, next, &self.settings, &self.plugs, self.alive_since);
+            let (plugs, alive_since) = (&self.plugs, self.alive_since);
+            let held = self.checker.pass(&Span { from: real, to: next, plugs, alive_since });
             self.clocks.real = next;
             if let Err(broken) = held {
                 return self.broke(broken);
             }
         }
         let mut touched = wake.is_some_and(|wake| wake <= next);
-        let most = if self.rng.u8(0..4) == 0 { 8 } else { 1 };
+        if entry.is_some_and(|at| at <= next) {
+            touched |= self.deed();
+        }
+        // Now and then one batch takes in all that is waiting.
+        let most = if self.chance.at(next, For::Turn).u8(0..4) == 0 { 8 } else { 1 };
         for _ in 0..most {
             if self.queue.next_at().is_none_or(|at| at > next) {
                 break;
@@ -201,6 +215,22 @@ impl World {
         }
     }
 
+    /// The world does the next thing of its script. Returns whether the process may have seen it.
+    fn deed(&mut self) -> bool {
+        let Some(entry) = self.script.pop_front() else { return false };
+        match entry.deed {
+            Deed::Command(message) => {
+                self.send(&message);
+                false
+            }
+            Deed::Trouble(trouble) => {
+                self.strike(trouble);
+                self.check_bounds();
+                true
+            }
+        }
+    }
+
     /// Whether the process saw it.
     fn happens(&mut self, happening: Happening) -> bool {
         let real = self.clocks.real;
@@ -210,36 +240,19 @@ impl World {
             return false;
         }
         match happening {
-            Happening::Flushed { run } if run == self.run && self.process.is_some() => {
-                for completion in self.disk.flushed() {
-                    self.completed(completion);
-                }
-                if self.disk.failing {
-                    self.queue.at(real + 1_000, Happening::Flushed { run });
-                } else {
-                    self.flush();
-                }
-                true
+            Happening::Flushed { run } => run == self.run && self.flushed(),
+            Happening::Answered { run, plug, serial, result } => {
+                run == self.run && self.answered(plug, serial, result)
             }
-            Happening::Answered { run, outlet, serial, result } => {
-                run == self.run && self.answered(outlet, serial, result)
+            Happening::ScriptEnds { run, task, attempt, outcome } => {
+                run == self.run && self.script_ends(task, attempt, outcome)
             }
-            Happening::ScriptEnds { run, task, attempt, outcome } if run == self.run => {
-                let ours =
-                    self.process.as_mut().is_some_and(|process| process.scripts.remove(&task));
+            Happening::Begun { run, task, attempt } => {
+                let ours = run == self.run;
                 if ours {
-                    let attempt = if attempt == u32::MAX {
-                        self.checker.model.attempt(&task)
-                    } else {
-                        attempt
-                    };
-                    self.step(Input::Script { task, attempt, outcome });
+                    self.step(Input::Begun { task, attempt });
                 }
                 ours
-            }
-            Happening::Begun { run, task, attempt } if run == self.run => {
-                self.step(Input::Begun { task, attempt });
-                true
             }
             Happening::Start => {
                 if self.process.is_none() {
@@ -251,13 +264,7 @@ impl World {
             Happening::Noticed { run, connection } => run == self.run && self.noticed(connection),
             Happening::Command { connection, delivery } => self.command(connection, delivery),
             Happening::Delivered { connection, seq, refused } => {
-                let Some(process) =
-                    self.process.as_mut().filter(|_| self.broker.carries(connection))
-                else {
-                    return false;
-                };
-                process.news.push_back(News::Delivered { seq, refused });
-                true
+                self.delivered(connection, seq, refused)
             }
             Happening::Synced { boot } => {
                 if boot == self.clocks.boot {
@@ -271,16 +278,12 @@ impl World {
                 self.complete(Completion::Space(SpaceLevel::Ok));
                 true
             }
-            Happening::Flushed { .. } | Happening::ScriptEnds { .. } | Happening::Begun { .. } => {
-                false
-            }
             Happening::Look => true,
             elsewhere @ (Happening::Reached { .. }
             | Happening::LeaseOver { .. }
             | Happening::Published { .. }
             | Happening::Acknowledged { .. }
-            | Happening::Send
-            | Happening::Trouble
+            | Happening::Tidy { .. }
             | Happening::Behaves { .. }) => {
                 self.happens_elsewhere(elsewhere);
                 false
@@ -292,39 +295,52 @@ impl World {
     fn happens_elsewhere(&mut self, happening: Happening) {
         let real = self.clocks.real;
         match happening {
-            Happening::Reached { outlet, serial } => {
-                self.reached(outlet, serial);
-            }
-            Happening::LeaseOver { outlet } => {
-                self.lease_over(&outlet);
-            }
+            Happening::Reached { plug, serial } => self.reached(plug, serial),
+            Happening::LeaseOver { plug } => self.lease_over(plug),
             Happening::Published { connection, seq, payload } => {
                 self.published(connection, seq, payload);
             }
-            Happening::Acknowledged { connection, delivery } if self.broker.carries(connection) => {
-                self.broker.acknowledged(delivery);
-                self.deliver();
+            Happening::Acknowledged { connection, delivery } => {
+                self.acknowledged(connection, delivery);
             }
-            Happening::Send => {
-                self.send();
-            }
-            Happening::Trouble if !self.in_order => {
-                let trouble = self.chaos.next(self.plugs.len());
-                self.strike(trouble);
-                let pause_ms = self.chaos.pause_ms();
-                self.queue.at(self.clocks.real + pause_ms, Happening::Trouble);
-            }
-            Happening::Behaves { outlet, since } => {
-                if let Some(plug) =
-                    self.plugs.get_mut(&outlet).filter(|plug| plug.manner_since == since)
-                {
+            Happening::Tidy { again } => self.tidy(again),
+            Happening::Behaves { plug, since } => {
+                let plug = &mut self.plugs[plug];
+                if plug.manner_since == since {
                     plug.manner = Manner::Well;
                     plug.manner_since = real;
+                    let outlet = plug.outlet.clone();
                     self.note(|| format!("{outlet} behaves again"));
                 }
             }
             _ => {}
         }
+    }
+
+    /// The disk ends a flush.
+    fn flushed(&mut self) -> bool {
+        if !self.survives_flush() {
+            return false;
+        }
+        for completion in self.disk.flushed(self.clocks.real) {
+            self.completed(completion);
+        }
+        if self.disk.failing {
+            self.queue.at(self.clocks.real + 1_000, Happening::Flushed { run: self.run });
+        } else {
+            self.flush();
+        }
+        true
+    }
+
+    fn delivered(&mut self, connection: u64, seq: u64, refused: Option<u8>) -> bool {
+        if !self.broker.carries(connection) {
+            self.done.tally.count("fault", "acknowledgement of an event lost");
+            return false;
+        }
+        let Some(process) = self.process.as_mut() else { return false };
+        process.news.push_back(News::Delivered { seq, refused });
+        true
     }
 
     pub(super) fn complete(&mut self, completion: Completion) {

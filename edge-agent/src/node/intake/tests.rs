@@ -3,4 +3,5 @@
 mod answers;
 mod codes;
 mod expiry;
+mod schedules;
 mod waiting;

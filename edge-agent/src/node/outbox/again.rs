@@ -22,6 +22,13 @@ pub(super) struct Resend {
     cause: CommandId,
 }
 
+impl Resend {
+    /// Whether it is a range, and all of it between these.
+    pub(super) fn is_within(&self, least: u64, most: u64) -> bool {
+        least <= self.from && self.from <= self.to && self.to <= most
+    }
+}
+
 /// Events of a resend that are not there any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::node) struct Gone {

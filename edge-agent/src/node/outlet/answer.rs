@@ -173,7 +173,9 @@ impl Known {
         let (Some(before), Some(uptime_ms)) = (self.reading.uptime_ms, reading.uptime_ms) else {
             return false;
         };
-        uptime_ms < before || uptime_ms + UPTIME_GRAIN_MS < before + (asked_at - self.answered_at)
+        // A device may tell any number.
+        let stayed_up = before.saturating_add(asked_at - self.answered_at);
+        uptime_ms < before || uptime_ms.saturating_add(UPTIME_GRAIN_MS) < stayed_up
     }
 }
 

@@ -41,11 +41,33 @@ fn trial() -> Trial {
     trial
 }
 
+/// A node with a schedule that ran three times, the clock having jumped before the last.
+fn scheduled() -> Trial {
+    let mut trial = Trial::new();
+    let hold = json!({"outlet": "plug-1", "on": false});
+    let nightly = json!({
+        "schedule": "nightly", "cron": "*/5 * * * *", "timezone": "Europe/Berlin",
+        "command": {"type": "outlet.set", "body": hold}, "missed": "once", "max_late_ms": 600_000,
+    });
+    trial.accept("schedule.put", nightly);
+    trial.pass(600_000);
+    trial.now.wall_ms += 3_600_000;
+    trial.pass(1);
+    trial
+}
+
+/// Every row of version 1.
+fn rows() -> impl Iterator<Item = &'static (&'static [u8], &'static [u8])> {
+    v1::ROWS.iter().chain(v1::SCHEDULED)
+}
+
 #[test]
 fn every_kind_is_written_as_version_1_was() {
-    let trial = trial();
+    let (trial, scheduled) = (trial(), scheduled());
     let mut changed = Vec::new();
-    for (key, value) in v1::ROWS {
+    for (key, value) in rows() {
+        let of_schedule = matches!(Kind::of(key), Some((Kind::Schedule | Kind::Course, _)));
+        let trial = if of_schedule { &scheduled } else { &trial };
         let written = trial.disk.get(*key).map_or(&b"nothing"[..], Vec::as_slice);
         if written != *value {
             changed.push(format!(
@@ -61,13 +83,14 @@ fn every_kind_is_written_as_version_1_was() {
 #[test]
 fn version_1_is_read_and_nothing_of_it_put_aside() {
     let mut trial = trial();
-    trial.disk = v1::ROWS.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+    trial.disk = rows().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
     let batch = trial.restart();
     assert!(!batch.kinds().contains(&"node.store"), "{:?}", batch.kinds());
     assert_eq!(trial.rows(Kind::Damaged), [""; 0]);
     let state = trial.node.state();
     let sessions: Vec<_> = state.sessions.iter().map(|session| session.phase.as_str()).collect();
     assert_eq!(sessions, ["booked", "active"]);
+    assert_eq!(state.schedules.len(), 1);
     let started = batch.body("node.started");
     assert_eq!(
         (&started["sessions_recovered"], &started["tasks_recovered"]),
@@ -77,7 +100,7 @@ fn version_1_is_read_and_nothing_of_it_put_aside() {
 
 #[test]
 fn every_kind_is_among_them() {
-    let frozen = |kind: &Kind| v1::ROWS.iter().any(|(key, _)| key.starts_with(kind.prefix()));
+    let frozen = |kind: &Kind| rows().any(|(key, _)| key.starts_with(kind.prefix()));
     let missing: Vec<_> = Kind::ALL.into_iter().filter(|kind| !frozen(kind)).collect();
     assert_eq!(missing, [Kind::Damaged], "which is a row of any other kind");
 }
@@ -93,11 +116,10 @@ fn a_row_of_another_version_or_of_none_is_unreadable() {
 
 #[test]
 fn an_unreadable_row_of_any_kind_is_put_aside_and_told_and_nothing_else_is_lost() {
-    for (key, value) in v1::ROWS.iter().filter(|(key, _)| !key.starts_with(b"event/")) {
+    for (key, value) in rows().filter(|(key, _)| !key.starts_with(b"event/")) {
         for damage in [&b""[..], b"\x07", b"\x01\xff", &value[..value.len() - 1]] {
             let mut trial = trial();
-            trial.disk =
-                v1::ROWS.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+            trial.disk = rows().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
             trial.disk.insert(key.to_vec(), damage.to_vec());
             let batch = trial.restart();
             let lost = batch.body("node.store")["lost"].to_string();

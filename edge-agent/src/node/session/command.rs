@@ -199,6 +199,8 @@ impl Session {
                 (run.clone(), if end.immediate { 0 } else { self.grace_ms })
             }
         };
+        // Its off time counts from now, whatever a reboot took.
+        self.guessed = false;
         self.leave_active("the session was ended", now, &mut progress);
         self.refuse_resume(Code::Conflict, "the session was ended", now, &mut progress);
         let ending = Ending {

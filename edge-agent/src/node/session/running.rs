@@ -81,6 +81,6 @@ impl Running {
 
     /// How long it has been powered so far.
     pub(super) fn powered(&self, now: BootMs) -> u64 {
-        self.powered_ms + self.since.map_or(0, |since| now - since)
+        self.powered_ms.saturating_add(self.since.map_or(0, |since| now - since))
     }
 }

@@ -13,8 +13,17 @@ mod pausing;
 mod plug;
 mod reboots;
 mod recovery;
+mod schedule_chance;
+mod schedule_clocks;
+mod schedules;
 mod starting;
 mod table;
 mod transfers;
 mod warnings;
 mod world;
+
+/// How many cases a test draws: ten times as many where the long versions are asked for.
+pub(super) fn cases(short: u32) -> u32 {
+    let long = std::env::var_os("EDGE_AGENT_LONG").is_some_and(|value| !value.is_empty());
+    if long { short * 10 } else { short }
+}

@@ -216,3 +216,20 @@ fn a_correction_puts_no_end_off() {
     let late = cut(&mut world, "relay-1", off);
     assert!(late <= 11 * 60_000, "{late} ms after it, of a reboot of 10 minutes and 20 seconds");
 }
+
+#[test]
+fn a_session_that_was_ended_after_an_unsynced_reboot_keeps_its_grace_when_the_clock_is_corrected() {
+    // The correction moved the off time of the command, too, which had counted from that moment.
+    let mut world = World::new();
+    world.start_with(json!({
+        "session": "s1", "station": "bay", "duration_ms": HOUR, "grace_ms": 5 * MINUTE,
+    }));
+    world.blackout(10 * MINUTE, 15 * MINUTE);
+    world.run_for(MINUTE);
+    world.accept("session.end", json!({"session": "s1"}));
+    let off = world.time + 5 * MINUTE;
+    world.run_for(MINUTE);
+    world.step_wall(900_000);
+    world.synced = true;
+    assert!(cut(&mut world, "relay-1", off).abs() <= 100);
+}

@@ -97,6 +97,12 @@ fn settings() -> Settings {
     }
 }
 
+/// An instant as people write it.
+fn instant(text: &str) -> u64 {
+    let at = text.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    at.timestamp_millis().try_into().unwrap()
+}
+
 impl World {
     /// A node that has run for a moment, connected, on a synced clock; everything at rest.
     pub(super) fn new() -> Self {
@@ -193,6 +199,31 @@ impl World {
     /// Steps the wall clock.
     pub(super) fn step_wall(&mut self, ms: i64) {
         self.wall_ahead = self.wall_ahead.checked_add_signed(ms).unwrap();
+    }
+
+    /// Sets the wall clock to an instant such as `2026-12-01T12:00:00Z`, and lets the node see it.
+    pub(super) fn set_wall(&mut self, wall: &str) {
+        self.wall_ahead = instant(wall) - self.time;
+        self.tick();
+        self.take();
+    }
+
+    /// Sets the wall clock to what it would show had it shown that when the world began.
+    pub(super) fn right_wall_of(&mut self, wall: &str) {
+        self.wall_ahead = instant(wall) - BEGINNING;
+        self.tick();
+    }
+
+    /// Steps the wall clock, and lets the node see it as its ticker would.
+    pub(super) fn tick_wall(&mut self, ms: i64) {
+        self.step_wall(ms);
+        self.tick();
+    }
+
+    /// Has the node look at its clocks.
+    pub(super) fn tick(&mut self) {
+        self.settles = (self.time, 0);
+        self.turn();
     }
 
     /// Sets the wall clock right, and has it trusted.

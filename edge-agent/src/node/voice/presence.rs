@@ -49,6 +49,7 @@ impl Node {
                 .map(|(id, outlet)| self.outlet_state(id, outlet))
                 .collect(),
             sessions: self.sessions.values().map(|session| session.state(self.now)).collect(),
+            schedules: self.schedules.state(),
             queues: Queues {
                 tasks_queued: self.tasks.queued() as u64,
                 tasks_running: self.tasks.running_count() as u64,

@@ -60,6 +60,9 @@ fn status_11_tells_relay_and_uptime_in_both_forms() {
     for (status, expected) in [
         (r#""Uptime":"0T00:12:34","UptimeSec":754,"POWER":"ON""#, Some((true, Some(754)))),
         (r#""Uptime":"2T03:04:05","POWER":"OFF""#, Some((false, Some(183_845)))),
+        (r#""UptimeSec":4294967295,"POWER":"ON""#, Some((true, Some(4_294_967_295)))),
+        (r#""UptimeSec":4294967296,"POWER":"ON""#, Some((true, None))),
+        (r#""Uptime":"49711T00:00:00","POWER":"ON""#, Some((true, None))),
         (r#""Uptime":"soon","POWER1":"OFF","Wifi":{"SSId":"x"}"#, Some((false, None))),
         (r#""Uptime":"0T00:12:34","UptimeSec":754,"POWER2":"ON""#, None),
     ] {

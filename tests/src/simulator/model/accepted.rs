@@ -22,7 +22,9 @@ impl Model {
                 }
             }
             Request::SessionResume(of) => {
-                if let Phase::Paused { resuming, .. } = &mut self.session(&of.session)?.phase {
+                let session = self.session(&of.session)?;
+                session.warnings.0 = session.warnings.1;
+                if let Phase::Paused { resuming, .. } = &mut session.phase {
                     *resuming = true;
                 }
             }
@@ -58,6 +60,7 @@ impl Model {
                     started: 0,
                     allowed,
                     max_retries,
+                    hopeless: false,
                     dated: submit.not_before_ms.is_some(),
                 };
                 if self.tasks.insert(submit.task.clone(), task).is_some() {
@@ -67,6 +70,7 @@ impl Model {
             Request::TaskRetry(of) => {
                 if let Some(task) = self.tasks.get_mut(&of.task) {
                     task.allowed = task.started + task.max_retries + 1;
+                    task.hopeless = false;
                 }
             }
             Request::TaskCancel(_)
@@ -95,7 +99,10 @@ impl Model {
         };
         let grace_ms = start.grace_ms.unwrap_or(context.settings.grace_ms);
         let phase = Phase::Pending { starts, end };
-        let session = Session { outlets, grace_ms, phase, vague: false, skew_ms: 0, judged: true };
+        let warn = start.warn_before_ms.as_ref().unwrap_or(&context.settings.warn_before_ms);
+        let warnings = (warn.len(), warn.len());
+        let (vague, skew_ms, judged) = (false, 0, true);
+        let session = Session { outlets, grace_ms, phase, vague, skew_ms, judged, warnings };
         if starts <= real {
             self.holds.retain(|id, _| !session.outlets.contains(id));
         }
@@ -107,6 +114,8 @@ impl Model {
 
     fn extends(&mut self, extend: &SessionExtend, real: u64, instant: &dyn Fn(u64) -> u64) -> Held {
         let session = self.session(&extend.session)?;
+        // Warnings ahead re-arm.
+        session.warnings.0 = session.warnings.1;
         match &mut session.phase {
             Phase::Pending { end, .. } => {
                 *end = match (extend.to, *end) {
@@ -128,7 +137,7 @@ impl Model {
                     Extension::By(ms) => deadline.saturating_add_signed(ms),
                     Extension::To(at) => instant(at),
                 };
-                if moved <= real {
+                if moved <= real && session.skew_ms == 0 {
                     return Err("an extension never moves a deadline into the past".to_owned());
                 }
                 match &mut session.phase {

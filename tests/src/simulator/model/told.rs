@@ -108,6 +108,10 @@ impl Model {
             }
             What::SessionWarning(rest) => {
                 let session = self.session(&rest.session)?;
+                let (left, all) = session.warnings;
+                session.warnings.0 = left.checked_sub(1).ok_or_else(|| {
+                    format!("a warning is sent once: {} sent more than {all}", rest.session)
+                })?;
                 session.agree("a warning tells the remaining time", real + rest.remaining_ms)?;
             }
             What::SessionPaused(rest) => {
@@ -115,7 +119,7 @@ impl Model {
                 session.agree("a pause keeps the remaining time", real + rest.remaining_ms)?;
                 session.phase = Phase::Paused { rest_ms: rest.remaining_ms, resuming: false };
             }
-            What::NodeClock(clock) => {
+            What::NodeClock(clock) if !context.held_back => {
                 for named in &clock.sessions {
                     let session = self.session(&named.session)?;
                     session.judged &= context.honest || session.skew_ms == 0;
@@ -146,6 +150,9 @@ impl Model {
                 };
                 // What a reboot of unknown length put off counts as late, not as owed.
                 let off = if expired { off.saturating_sub(session.skew_ms) } else { off };
+                if !expired {
+                    session.certain();
+                }
                 session.phase = Phase::Ending { deadline, off };
             }
             What::SessionEnded(ended) => {
@@ -160,9 +167,8 @@ impl Model {
                         off - real
                     ));
                 }
-                let booked =
-                    matches!(session.phase, Phase::Pending { starts, .. } if starts > real);
-                if booked {
+                let begun = !matches!(session.phase, Phase::Pending { .. });
+                if !begun {
                     self.sessions.remove(&ended.session);
                 } else {
                     self.over(&ended.session);
@@ -192,9 +198,12 @@ impl Model {
                     .ok_or_else(|| format!("task {} was never accepted", news.task))?;
                 task.running = true;
                 task.started = news.attempt;
+                if std::mem::take(&mut task.hopeless) {
+                    return Err(format!("64 and 65 fail for good: {} runs again", news.task));
+                }
                 if news.attempt > task.allowed {
                     return Err(format!(
-                        "max_retries allows {} attempts: {} is at {}",
+                        "`max_retries` allows {} attempts: {} is at {}",
                         task.allowed, news.task, news.attempt
                     ));
                 }
@@ -202,7 +211,11 @@ impl Model {
             What::TaskRetrying(news) => {
                 self.tasks.entry(news.task.clone()).and_modify(|task| task.running = false);
             }
-            What::TaskSucceeded(news) | What::TaskFailed(news) | What::TaskCancelled(news) => {
+            What::TaskSucceeded(news) | What::TaskCancelled(news) => {
+                self.tasks.remove(&news.task);
+            }
+            // It may be run again.
+            What::TaskFailed(news) => {
                 if let Some(task) = self.tasks.get_mut(&news.task) {
                     task.running = false;
                     task.allowed = 0;

@@ -22,3 +22,10 @@ pub(super) const ROWS: &[(&[u8], &[u8])] = &[
     (b"task/runs", b"\x01\xa9dkindfscriptdworkX3\xa2dkindfscriptgpayload\xa2dnamehthere.shdargs\xa1an\x83\x01ctwo\xf6kmax_retries\x03jtimeout_ms\x19\xea`jbackoff_ms\x19\x03\xe8nbackoff_max_ms\x1a\x00\x04\x93\xe0hpriority\x05ecausebc7garrival\x01"),
     (b"task/waits", b"\x01\xa9dkindfscriptdworkX3\xa2dkindfscriptgpayload\xa2dnamehthere.shdargs\xa1an\x83\x01ctwo\xf6kmax_retries\x03jtimeout_ms\x19\xea`jbackoff_ms\x19\x03\xe8nbackoff_max_ms\x1a\x00\x04\x93\xe0hpriority\x05ecausecc10garrival\x03"),
 ];
+
+/// Those of a schedule.
+#[rustfmt::skip]
+pub(super) const SCHEDULED: &[(&[u8], &[u8])] = &[
+    (b"course/nightly", b"\x01\xa2hsince_ms\x1b\x00\x00\x01\x9a\xa4\x1d\xae\x80cran\x82\xa2dfrom\x1b\x00\x00\x01\x9a\xa4\x1f5 gthrough\x1b\x00\x00\x01\x9a\xa4#\xc9\x00\xa2dfrom\x1b\x00\x00\x01\x9a\xa4Z\xb7\x80gthrough\x1b\x00\x00\x01\x9a\xa4Z\xb7\x80"),
+    (b"schedule/nightly", b"\x01\xa5dcronk*/5 * * * *htimezonemEurope/BerlingcommandX)\xa2dtypejoutlet.setdbody\xa2foutletfplug-1bon\xf4fmisseddoncekmax_late_ms\x1a\x00\t\'\xc0"),
+];

@@ -1,0 +1,59 @@
+//! What must be so while the world goes on, and once it has come to rest: the stated bounds,
+//! nothing forgotten, nothing left behind.
+
+use super::world::World;
+
+/// What one record or event may need beyond what the outbox's budget counts.
+const SLACK_BYTES: u64 = 16 * 1024;
+
+impl World {
+    /// ARCHITECTURE.md, limits.
+    pub(super) fn check_bounds(&mut self) {
+        let Some(process) = self.process.as_ref() else { return };
+        let state = process.node.state();
+        let (queues, tasks) = (state.queues, &self.settings.tasks);
+        let most = u64::try_from(tasks.max_queued).expect("a count of tasks");
+        let broken = if queues.tasks_queued > most {
+            format!("{} tasks wait, of at most {most}", queues.tasks_queued)
+        } else if queues.outbox_bytes > self.settings.outbox_max_bytes + SLACK_BYTES {
+            let max_bytes = self.settings.outbox_max_bytes;
+            format!("the outbox holds {} bytes, of at most {max_bytes}", queues.outbox_bytes)
+        } else {
+            return;
+        };
+        self.broke(format!("limits: {broken}"));
+    }
+
+    pub(super) fn at_rest(&self) -> bool {
+        let quiet = self.broker.idle() && self.process.is_some() && self.all_stored();
+        quiet && self.unrest().is_empty()
+    }
+
+    /// What has not come to rest.
+    pub(super) fn unrest(&self) -> String {
+        let mut open = self.checker.open(self.stepped);
+        if !self.broker.idle() {
+            open.push("commands wait at the broker".to_owned());
+        }
+        let last = self.checker.ledger.last();
+        let taken = self.broker.taken.last_key_value().map_or(0, |(seq, _)| *seq);
+        if taken < last && !self.checker.ledger.was_refused(last) {
+            open.push(format!("{} events wait", last - taken));
+        }
+        if self.process.is_none() || !self.all_stored() {
+            open.push("the process is at work".to_owned());
+        }
+        if let Some(process) = self.process.as_ref().filter(|_| !open.is_empty()) {
+            open.push(process.at_work());
+        }
+        open.join(", ")
+    }
+
+    /// Every command that the broker kept was answered, once; and nothing is left on disk of what is over.
+    pub(super) fn check_rest(&mut self) {
+        if let Some(name) = self.unanswered() {
+            let sentence = format!("each command gets one answer: {name} got none");
+            self.broke(sentence);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Deliberate bugs, each at a seam between the node and the world: what a careless store, loop,
+//! driver or clock would do, or what a careless node would make of a command. They prove that the
+//! checker sees; the node that is shipped has no switch for any of them.
+
+use edge_agent::node::Found;
+use edge_protocol::codec::{Encoding, decode_command, encode};
+use edge_protocol::command::{Extension, Request};
+
+/// A deliberate bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Acts don't wait for the disk: an acknowledgement before the write.
+    ActsBeforeWrites,
+    /// A crash loses the last batch that was flushed: a missing fsync.
+    FlushesForgotten,
+    /// Orders wait for the disk, offs among them.
+    OffsBehindFlushes,
+    /// The node is given the wall clock for the boot clock.
+    WallClockDeadlines,
+    /// An unsynced clock is trusted.
+    UnsyncedTrusted,
+    /// A lease that is there is confirmed anew and never moved.
+    LeasesNotRenewed,
+    /// Leases are confirmed and never kept.
+    LeasesIgnored,
+    /// Leases cut the power a minute before they say so.
+    LeasesCutEarly,
+    /// Leases are said to be cleared, and are not.
+    LeasesKept,
+    /// Some offs are confirmed and don't happen.
+    OffsForgotten,
+    /// A crash loses what was answered to commands, and so who had been answered.
+    AnswersForgotten,
+    /// Some commands are acknowledged and never looked at.
+    CommandsSwallowed,
+    /// A start loses a session.
+    SessionsForgotten,
+    /// A start loses the last few events, so that their numbers are given again.
+    SeqsReused,
+    /// The disk drops an event now and then.
+    EventsLost,
+    /// An event goes out with other bytes than it was written with.
+    EventsChanged,
+    /// A script starts before its attempt is counted on disk.
+    AttemptsUncounted,
+    /// A task is retried once more than it may be.
+    RetriesBeyond,
+    /// What failed for good is tried again.
+    HopelessRetried,
+    /// Each warning is sent twice.
+    WarningsTwice,
+    /// Extensions add a second of their own.
+    ExtensionsInexact,
+    /// The grace is forgotten.
+    GraceForgotten,
+}
+
+impl Sabotage {
+    /// Each with the sentences by which it is recognised: any of them.
+    pub const ALL: [(Self, &[&str]); 22] = [
+        (Self::ActsBeforeWrites, &["on disk", "is durable before"]),
+        (Self::FlushesForgotten, &["`seq` rises by one", "nothing accepted is"]),
+        (Self::OffsBehindFlushes, &["P1, power is cut on time"]),
+        (
+            Self::WallClockDeadlines,
+            &["nobody is cut early", "P1, power is cut", "moves no deadline"],
+        ),
+        (Self::UnsyncedTrusted, &["nobody is cut early", "P1, power is cut", "moves no deadline"]),
+        (Self::LeasesNotRenewed, &["a lease never cuts before the off time"]),
+        (Self::LeasesIgnored, &["P1, power is cut at most 15 s after the off time by the lease"]),
+        (Self::LeasesCutEarly, &["a lease never cuts before the off time"]),
+        (Self::LeasesKept, &["a lease is cleared within 2 s of the end"]),
+        (Self::OffsForgotten, &["P1, power is cut on time"]),
+        (Self::AnswersForgotten, &["each command gets one answer", "at most one effect"]),
+        (Self::CommandsSwallowed, &["a command is acknowledged once its answer is on disk"]),
+        (Self::SessionsForgotten, &["nothing accepted is lost"]),
+        (Self::SeqsReused, &["`seq` rises by one"]),
+        (Self::EventsLost, &["`seq` rises by one", "nobody refused it", "every event arrives"]),
+        (Self::EventsChanged, &["an event is published unchanged"]),
+        (Self::AttemptsUncounted, &["the attempt count is durable before an attempt starts"]),
+        (Self::RetriesBeyond, &["`max_retries` allows"]),
+        (Self::HopelessRetried, &["64 and 65 fail for good"]),
+        (Self::WarningsTwice, &["a warning is sent once"]),
+        (Self::ExtensionsInexact, &["moves the deadline by exactly that much"]),
+        (Self::GraceForgotten, &["the off time is the deadline plus the grace"]),
+    ];
+}
+
+/// What a start is given of what is on disk.
+pub(super) fn found(sabotage: Option<Sabotage>, found: &mut Found) {
+    let row_of = |kind: &'static [u8]| move |(key, _): &(Vec<u8>, Vec<u8>)| key.starts_with(kind);
+    match sabotage {
+        Some(Sabotage::AnswersForgotten) => {
+            let answer = row_of(b"command/");
+            found.rows.retain(|row| !answer(row));
+        }
+        Some(Sabotage::SessionsForgotten) => {
+            if let Some(session) = found.rows.iter().position(row_of(b"session/")) {
+                found.rows.remove(session);
+            }
+        }
+        Some(Sabotage::SeqsReused) => {
+            let marks = row_of(b"node/outbox");
+            found.rows.retain(|row| !marks(row));
+            found.events.truncate(found.events.len().saturating_sub(3));
+        }
+        _ => {}
+    }
+}
+
+/// What the node is given of a command.
+pub(super) fn command(sabotage: Option<Sabotage>, payload: Vec<u8>) -> Vec<u8> {
+    let mangles = matches!(
+        sabotage,
+        Some(
+            Sabotage::RetriesBeyond
+                | Sabotage::WarningsTwice
+                | Sabotage::ExtensionsInexact
+                | Sabotage::GraceForgotten
+        )
+    );
+    let command = decode_command(&payload).ok().filter(|_| mangles);
+    let Some(mut command) = command.and_then(|received| received.command.ok()) else {
+        return payload;
+    };
+    match (sabotage, &mut command.request) {
+        (Some(Sabotage::RetriesBeyond), Request::TaskSubmit(submit)) => submit.max_retries += 1,
+        (Some(Sabotage::WarningsTwice), Request::SessionStart(start)) => {
+            let asked = start.warn_before_ms.take().unwrap_or_else(|| vec![300_000, 60_000]);
+            start.warn_before_ms = Some(asked.into_iter().flat_map(|ms| [ms, ms - 1]).collect());
+        }
+        (Some(Sabotage::ExtensionsInexact), Request::SessionExtend(extend)) => {
+            if let Extension::By(ms) = &mut extend.to {
+                *ms += 1_000;
+            }
+        }
+        (Some(Sabotage::GraceForgotten), Request::SessionStart(start)) => start.grace_ms = Some(0),
+        _ => {}
+    }
+    encode(Encoding::Cbor, &command)
+}
