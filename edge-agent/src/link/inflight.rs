@@ -1,7 +1,4 @@
-//! What was handed to the broker and not yet acknowledged, in the order it was handed over. Pure.
-//!
-//! rumqttc numbers packets itself and tells the number once a packet goes out. It sends in the
-//! order of submission, so the first entry without a number is the one that went out.
+//! What was sent to the broker and not yet acknowledged, in the order it was sent. Pure.
 
 use std::collections::VecDeque;
 
@@ -24,9 +21,8 @@ pub(super) enum Sent {
 #[derive(Debug)]
 pub(super) struct Inflight {
     entries: VecDeque<Entry>,
-    /// How many of `entries` have gone out and so have a packet id.
-    sent: usize,
     limit: usize,
+    last_packet_id: u16,
     /// Since when the oldest entry is the oldest.
     oldest_since: Option<Instant>,
 }
@@ -39,31 +35,27 @@ struct Entry {
 }
 
 impl Inflight {
-    /// A window of `limit` packets: what the broker takes at once, at most the packet ids in use.
+    /// A window of `limit` packets: what the broker takes at once.
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: VecDeque::new(), sent: 0, limit, oldest_since: None }
+        Self { entries: VecDeque::new(), limit, last_packet_id: 0, oldest_since: None }
     }
 
-    /// Whether one more may be submitted.
+    /// Whether one more may be sent.
     ///
-    /// The window counts from the oldest unacknowledged packet, holes included: rumqttc hands out
-    /// the ids 1 to `limit` in turn, so that one more could meet an id that is still in use.
+    /// The window counts from the oldest unacknowledged packet, holes included: as ids are given
+    /// in turn, none of them can meet one that is still in use.
     pub(super) fn has_room(&self) -> bool {
         self.entries.len() < self.limit
     }
 
-    /// A packet was handed to rumqttc.
-    pub(super) fn submit(&mut self, what: Sent, now: Instant) {
-        self.entries.push_back(Entry { what, packet_id: 0, acknowledged: false });
+    /// A packet is sent, under the packet id that this gives it.
+    pub(super) fn submit(&mut self, what: Sent, now: Instant) -> u16 {
+        // Through all of them, so that an acknowledgement that comes twice finds its id unused.
+        let packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+        self.last_packet_id = packet_id;
+        self.entries.push_back(Entry { what, packet_id, acknowledged: false });
         self.oldest_since.get_or_insert(now);
-    }
-
-    /// rumqttc sent the next packet, under this id.
-    pub(super) fn went_out(&mut self, packet_id: u16) {
-        if let Some(entry) = self.entries.get_mut(self.sent) {
-            entry.packet_id = packet_id;
-            self.sent += 1;
-        }
+        packet_id
     }
 
     /// The broker acknowledged this id: what it was, or none if nothing waits under it.
@@ -71,13 +63,11 @@ impl Inflight {
         let entry = self
             .entries
             .iter_mut()
-            .take(self.sent)
             .find(|entry| entry.packet_id == packet_id && !entry.acknowledged)?;
         entry.acknowledged = true;
         let what = entry.what;
         while self.entries.front().is_some_and(|oldest| oldest.acknowledged) {
             self.entries.pop_front();
-            self.sent -= 1;
             self.oldest_since = (!self.entries.is_empty()).then_some(now);
         }
         Some(what)
@@ -101,15 +91,11 @@ mod tests {
     fn acknowledgements_find_their_event_whatever_came_between() {
         let now = Instant::now();
         let mut inflight = Inflight::new(8);
-        inflight.submit(Sent::Event(7), now);
-        inflight.submit(Sent::Retained, now);
-        inflight.submit(Sent::Event(8), now);
-        for packet_id in [2, 3, 4] {
-            inflight.went_out(packet_id);
-        }
-        assert_eq!(inflight.acknowledge(4, now), Some(Sent::Event(8)));
-        assert_eq!(inflight.acknowledge(2, now), Some(Sent::Event(7)));
-        assert_eq!(inflight.acknowledge(3, now), Some(Sent::Retained));
+        let sent = [Sent::Event(7), Sent::Retained, Sent::Event(8)];
+        assert_eq!(sent.map(|what| inflight.submit(what, now)), [1, 2, 3]);
+        assert_eq!(inflight.acknowledge(3, now), Some(Sent::Event(8)));
+        assert_eq!(inflight.acknowledge(1, now), Some(Sent::Event(7)));
+        assert_eq!(inflight.acknowledge(2, now), Some(Sent::Retained));
         assert_eq!(inflight.oldest_since(), None);
     }
 
@@ -117,27 +103,37 @@ mod tests {
     fn an_acknowledgement_of_nothing_or_of_the_same_twice_is_of_nothing() {
         let now = Instant::now();
         let mut inflight = Inflight::new(8);
+        assert_eq!(inflight.acknowledge(1, now), None, "it has not been sent yet");
         inflight.submit(Sent::Event(1), now);
-        assert_eq!(inflight.acknowledge(0, now), None, "it has not gone out yet");
-        inflight.went_out(1);
         inflight.submit(Sent::Event(2), now);
-        inflight.went_out(2);
         assert_eq!(inflight.acknowledge(2, now), Some(Sent::Event(2)));
         assert_eq!(inflight.acknowledge(2, now), None);
         assert_eq!(inflight.acknowledge(9, now), None);
     }
 
     #[test]
+    fn no_packet_id_is_zero_and_none_is_given_again_before_all_others_were() {
+        let now = Instant::now();
+        let mut inflight = Inflight::new(1);
+        for round in 0..2 {
+            for expected in 1..=u16::MAX {
+                assert!(inflight.has_room());
+                assert_eq!(inflight.submit(Sent::Event(round), now), expected);
+                assert_eq!(inflight.acknowledge(expected, now), Some(Sent::Event(round)));
+            }
+        }
+    }
+
+    #[test]
     fn the_window_opens_only_when_its_oldest_packet_is_acknowledged() {
         let now = Instant::now();
         let mut inflight = Inflight::new(2);
-        for (seq, packet_id) in [(1, 1), (2, 2)] {
+        for seq in [1, 2] {
             assert!(inflight.has_room());
             inflight.submit(Sent::Event(seq), now);
-            inflight.went_out(packet_id);
         }
         inflight.acknowledge(2, now);
-        assert!(!inflight.has_room(), "id 1 is still in use and comes next");
+        assert!(!inflight.has_room(), "1 is still on its way");
         inflight.acknowledge(1, now);
         assert!(inflight.has_room());
     }
@@ -147,9 +143,8 @@ mod tests {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let mut inflight = Inflight::new(8);
-        for (seq, packet_id) in [(1, 1), (2, 2), (3, 3)] {
+        for seq in [1, 2, 3] {
             inflight.submit(Sent::Event(seq), at(0));
-            inflight.went_out(packet_id);
         }
         inflight.acknowledge(1, at(10));
         assert_eq!(inflight.oldest_since(), Some(at(10)));

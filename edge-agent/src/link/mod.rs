@@ -10,9 +10,14 @@
 mod arrivals;
 mod backoff;
 mod inflight;
+mod packets;
+mod patience;
 mod pipe;
 mod session;
 mod tls;
+mod waiting;
+mod welcome;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +29,7 @@ use edge_protocol::topic::Topics;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{interval, timeout};
 
 pub use arrivals::Token;
 pub use backoff::Reconnect;
@@ -121,7 +126,8 @@ pub enum News {
     Refused {
         /// The event's number.
         seq: u64,
-        /// The MQTT 5 reason code, 0x80 or above; 0x95 (packet too large) is also the link's own.
+        /// The reason code, 0x80 or above, named by MQTT 5 or not; 0x95 (packet too large) is also
+        /// the link's own.
         code: u8,
     },
 }
@@ -145,8 +151,8 @@ impl Link {
     /// Starts the link on the current tokio runtime, and gives the news it will tell.
     ///
     /// Neither queue has a limit of its own. Orders: the loop keeps at most 32 events
-    /// unacknowledged, and what waits longer than the acknowledgement deadline is dropped with its
-    /// connection. News: at most 64 commands are unacknowledged, and the rest is answers.
+    /// unacknowledged, and of status, state and telemetry only the newest waits. News: at most 64
+    /// commands are unacknowledged, and the rest is answers.
     #[must_use]
     pub fn spawn(settings: Settings) -> (Self, mpsc::UnboundedReceiver<News>) {
         let (asks, asked) = mpsc::unbounded_channel();
@@ -214,24 +220,15 @@ async fn run(
         if news.send(News::Down { reason, session_taken_over }).is_err() {
             return;
         }
-        if stopped_within(pause, &mut asks).await {
+        if timeout(pause, stop_ordered(&mut asks)).await.is_ok() {
             return;
         }
     }
 }
 
-/// Waits, dropping orders: the loop gives them again after the next [`News::Up`]. Tells whether to stop.
-async fn stopped_within(pause: Duration, asks: &mut mpsc::UnboundedReceiver<Ask>) -> bool {
-    let until = Instant::now() + pause;
-    loop {
-        tokio::select! {
-            () = sleep_until(until) => return false,
-            ask = asks.recv() => match ask {
-                Some(Ask::Order(_)) => {}
-                Some(Ask::Stop(_)) | None => return true,
-            }
-        }
-    }
+/// Drops orders, which the loop gives again after the next [`News::Up`], until one is to stop.
+async fn stop_ordered(asks: &mut mpsc::UnboundedReceiver<Ask>) {
+    while let Some(Ask::Order(_)) = asks.recv().await {}
 }
 
 /// Raises the counter for as long as the task is polled.

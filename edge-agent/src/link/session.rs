@@ -1,29 +1,31 @@
 //! One connection's life: connecting, subscribing, up, perhaps leaving, and its end.
-//!
-//! Only this task hands anything to rumqttc, so rumqttc's `Outgoing` events come in the order of
-//! submission. `poll` is never cancelled for an order: rumqttc would lose a packet that it was
-//! about to write.
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::time::Duration;
 
-use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubAck, Publish, SubAck, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ClientError, Event, EventLoop};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, Publish, SubAck, SubscribeReasonCode};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::arrivals::{Admission, Arrivals, Token};
 use super::inflight::{Inflight, Sent};
-use super::pipe::{self, CAPACITY, CONNECT_DEADLINE, Limits};
-use super::{Ask, News, Order, Settings};
+use super::packets;
+use super::patience::{Due, Patience};
+use super::pipe::{Broken, Pipe, goodbye, quoted};
+use super::waiting::Waiting;
+use super::welcome::Limits;
+use super::wire::Said;
+use super::{Ask, News, Order, Settings, stop_ordered};
 use crate::endpoint::Endpoint;
 
-/// Orders wait in the loop's queue while rumqttc holds this many unsent requests; the rest of its
-/// queue is for the acknowledgement of what needs no order.
-const MAX_UNSENT: usize = CAPACITY / 2;
+/// From the first packet to the broker's welcome: name, TCP, TLS, CONNACK. A peer that stalls in
+/// the middle of the handshake costs no more.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// The link's own reason code for an event that is larger than the broker takes: packet too large.
+const PACKET_TOO_LARGE: u8 = 0x95;
+/// The reason code of a DISCONNECT after another client has connected under this client id.
+const SESSION_TAKEN_OVER: u8 = 0x8e;
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -48,13 +50,13 @@ pub(super) struct Lost {
 /// connecting ─▶ subscribing ─▶ up ─▶ leaving
 #[derive(Debug)]
 enum Phase {
-    /// TCP, TLS, and the broker's CONNACK.
+    /// Waiting for the CONNACK.
     Connecting,
     /// Waiting for the SUBACK. The broker sends waiting commands before it: they are held until
     /// [`News::Up`] was told, so that no command precedes its connection.
     Subscribing { session_present: bool, held: Vec<News> },
-    /// Orders are taken.
-    Up { since: Instant },
+    /// Orders are taken. With a `farewell` it is the last one: the offline status.
+    Up { since: Instant, farewell: Option<Vec<u8>> },
     /// The offline status is on its way, or the DISCONNECT after it. No more orders.
     Leaving,
 }
@@ -66,13 +68,15 @@ pub(super) struct Session<'a> {
     command_topics: Vec<String>,
     asks: &'a mut UnboundedReceiver<Ask>,
     news: &'a UnboundedSender<News>,
-    client: AsyncClient,
+    pipe: Pipe,
     phase: Phase,
     limits: Limits,
+    patience: Patience,
     inflight: Inflight,
     arrivals: Arrivals,
-    /// Requests handed to rumqttc that it has not sent yet.
-    unsent: usize,
+    waiting: Waiting,
+    /// One line of the log is enough for what is not this node's.
+    warned: bool,
 }
 
 impl<'a> Session<'a> {
@@ -84,22 +88,34 @@ impl<'a> Session<'a> {
         asks: &'a mut UnboundedReceiver<Ask>,
         news: &'a UnboundedSender<News>,
     ) -> End {
-        let (client, mut pipe) = pipe::open(settings, endpoint);
-        let limits = Limits::default();
+        let welcome_by = Instant::now() + CONNECT_DEADLINE;
+        // Before the connection is up, orders are of an earlier one and are dropped as they come.
+        let opened = tokio::select! {
+            opened = timeout_at(welcome_by, Pipe::open(settings, endpoint)) => opened,
+            () = stop_ordered(asks) => return End::Stopped,
+        };
+        let pipe = match opened {
+            Ok(Ok(pipe)) => pipe,
+            Ok(Err(broken)) => return never_up(broken.reason()),
+            Err(_) => return never_up(too_late()),
+        };
+        let limits = Limits::ours(packets::keep_alive(settings));
         let mut session = Self {
             connection,
             settings,
-            command_topics: pipe::command_topics(settings),
+            command_topics: packets::command_topics(settings),
             asks,
             news,
-            client,
+            pipe,
             phase: Phase::Connecting,
             limits,
+            patience: Patience::new(welcome_by, limits.keep_alive, settings.ack_deadline),
             inflight: Inflight::new(usize::from(limits.window)),
             arrivals: Arrivals::new(connection),
-            unsent: 0,
+            waiting: Waiting::default(),
+            warned: false,
         };
-        let Err(end) = session.serve(&mut pipe).await;
+        let Err(end) = session.serve().await;
         match session.phase {
             // Broken off or in order, it was to end.
             Phase::Leaving => End::Stopped,
@@ -107,194 +123,164 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn serve(&mut self, pipe: &mut EventLoop) -> Result<Infallible, End> {
+    async fn serve(&mut self) -> Result<Infallible, End> {
+        self.send(&packets::connect(self.settings))?;
         loop {
-            // rumqttc never gives up on a write, so every poll has a deadline of ours. A ping ends
-            // an idle poll after one keep-alive.
-            let patience = match self.phase {
-                Phase::Connecting => CONNECT_DEADLINE,
-                Phase::Subscribing { .. } | Phase::Up { .. } | Phase::Leaving => {
-                    pipe.options.keep_alive() * 3 / 2
-                }
-            };
-            let event = {
-                let mut poll = pin!(timeout(patience, pipe.poll()));
-                loop {
-                    let owed_since = self.inflight.oldest_since();
-                    let overdue = owed_since.map(|since| since + self.settings.ack_deadline);
-                    tokio::select! {
-                        event = &mut poll => break event,
-                        ask = self.asks.recv(), if self.takes_orders() => self.obey(ask)?,
-                        () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
-                            let waited = self.settings.ack_deadline;
-                            return Err(self.lost(format!("an acknowledgement is {waited:?} late")));
-                        }
-                    }
-                }
-            };
-            match event {
-                Ok(Ok(Event::Incoming(packet))) => self.receive(packet, pipe)?,
-                Ok(Ok(Event::Outgoing(outgoing))) => self.went_out(&outgoing),
-                Ok(Err(error)) => {
-                    return Err(End::Lost(Lost {
-                        reason: pipe::describe(&error),
-                        session_taken_over: pipe::taken_over(&error),
-                        worked: self.worked(),
-                    }));
-                }
-                Err(_) => {
-                    let reason = format!("nothing could be sent or received for {patience:?}");
-                    return Err(self.lost(reason));
-                }
+            while let Some(said) = self.pipe.said().map_err(|broken| self.broke(&broken))? {
+                self.receive(said)?;
+            }
+            self.publish_waiting()?;
+            let (at, due) =
+                self.patience.next(self.inflight.oldest_since(), self.pipe.stuck_since());
+            tokio::select! {
+                moved = self.pipe.moves() => moved.map_err(|broken| self.broke(&broken))?,
+                ask = self.asks.recv(), if self.takes_orders() => self.obey(ask)?,
+                () = sleep_until(at) => self.overdue(due)?,
             }
         }
     }
 
-    /// Before the connection is up, orders are of an earlier one and are dropped as they come.
+    /// With the farewell nothing more is taken.
     fn takes_orders(&self) -> bool {
-        match self.phase {
+        match &self.phase {
             Phase::Connecting | Phase::Subscribing { .. } => true,
-            Phase::Up { .. } => self.inflight.has_room() && self.unsent < MAX_UNSENT,
+            Phase::Up { farewell, .. } => farewell.is_none(),
             Phase::Leaving => false,
         }
     }
 
     fn obey(&mut self, ask: Option<Ask>) -> Result<(), End> {
-        let Phase::Up { .. } = self.phase else {
+        let Phase::Up { farewell, .. } = &mut self.phase else {
             return match ask {
                 Some(Ask::Order(_)) => Ok(()),
                 Some(Ask::Stop(_)) | None => Err(End::Stopped),
             };
         };
-        let topics = &self.settings.topics;
         match ask {
-            None => Err(End::Stopped),
-            Some(Ask::Stop(status)) => {
-                self.publish(topics.status(), status, Some(Sent::Farewell))?;
-                self.phase = Phase::Leaving;
-                Ok(())
-            }
-            Some(Ask::Order(Order::Publish { connection, seq, payload })) => {
-                if connection != self.connection {
-                    return Ok(());
-                }
-                self.publish(topics.events(), payload, Some(Sent::Event(seq)))
-            }
-            Some(Ask::Order(Order::Status(payload))) => {
-                self.publish(topics.status(), payload, Some(Sent::Retained))
-            }
-            Some(Ask::Order(Order::State(payload))) => {
-                self.publish(topics.state(), payload, Some(Sent::Retained))
-            }
-            Some(Ask::Order(Order::Telemetry(payload))) => {
-                self.publish(topics.telemetry(), payload, None)
-            }
-            Some(Ask::Order(Order::Acknowledge(token))) => self.acknowledge(token),
+            None => return Err(End::Stopped),
+            Some(Ask::Stop(status)) => *farewell = Some(status),
+            Some(Ask::Order(Order::Acknowledge(token))) => return self.acknowledge(token),
+            Some(Ask::Order(Order::Publish { connection, .. }))
+                if connection != self.connection => {}
+            Some(Ask::Order(order)) => self.waiting.push(order),
         }
+        Ok(())
     }
 
-    /// Hands a publish to rumqttc: QoS 0 where nothing is remembered of it.
+    /// Sends what waits, as far as the broker's window and the backlog have room.
+    fn publish_waiting(&mut self) -> Result<(), End> {
+        while let Phase::Up { farewell, .. } = &mut self.phase
+            && self.inflight.has_room()
+            && self.pipe.has_room()
+        {
+            let topics = &self.settings.topics;
+            if let Some(order) = self.waiting.pop() {
+                match order {
+                    Order::Publish { seq, payload, .. } => {
+                        self.publish(topics.events(), payload, Some(Sent::Event(seq)))?;
+                    }
+                    Order::Status(payload) => {
+                        self.publish(topics.status(), payload, Some(Sent::Retained))?;
+                    }
+                    Order::State(payload) => {
+                        self.publish(topics.state(), payload, Some(Sent::Retained))?;
+                    }
+                    Order::Telemetry(payload) => self.publish(topics.telemetry(), payload, None)?,
+                    Order::Acknowledge(token) => self.acknowledge(token)?,
+                }
+            } else if let Some(status) = farewell.take() {
+                self.phase = Phase::Leaving;
+                self.publish(topics.status(), status, Some(Sent::Farewell))?;
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a publish: at QoS 0 where nothing is remembered of it.
     fn publish(&mut self, topic: String, payload: Vec<u8>, what: Option<Sent>) -> Result<(), End> {
         if !self.limits.admit(&topic, &payload) {
             tracing::error!(topic, bytes = payload.len(), "larger than the broker takes, not sent");
             return match what {
-                Some(Sent::Event(seq)) => {
-                    self.tell(News::Refused { seq, code: pipe::PACKET_TOO_LARGE })
-                }
+                Some(Sent::Event(seq)) => self.tell(News::Refused { seq, code: PACKET_TOO_LARGE }),
                 Some(Sent::Subscription | Sent::Retained | Sent::Farewell) | None => Ok(()),
             };
         }
-        let (qos, retain) = match what {
-            None => (QoS::AtMostOnce, false),
-            Some(Sent::Subscription | Sent::Event(_)) => (QoS::AtLeastOnce, false),
-            Some(Sent::Retained | Sent::Farewell) => (QoS::AtLeastOnce, true),
-        };
-        let handed = self.client.try_publish(topic, qos, retain, payload);
+        let retain = matches!(what, Some(Sent::Retained | Sent::Farewell));
+        let qos = if what.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let mut publish = Publish { retain, ..Publish::new(topic, qos, payload, None) };
         if let Some(what) = what {
-            self.inflight.submit(what, Instant::now());
+            publish.pkid = self.inflight.submit(what, Instant::now());
         }
-        self.handed(handed)
+        self.send(&Packet::Publish(publish))
     }
 
     fn acknowledge(&mut self, token: Token) -> Result<(), End> {
         match self.arrivals.acknowledge(token) {
-            Some(packet_id) => self.acknowledge_packet(packet_id),
+            Some(packet_id) => self.send(&packets::acknowledgement(packet_id)),
             None => Ok(()),
         }
     }
 
-    fn acknowledge_packet(&mut self, packet_id: u16) -> Result<(), End> {
-        // rumqttc wants the publish back, of which it looks at nothing else.
-        let publish = Publish { qos: QoS::AtLeastOnce, pkid: packet_id, ..Publish::default() };
-        let handed = self.client.try_ack(&publish);
-        self.handed(handed)
+    fn send(&mut self, packet: &Packet) -> Result<(), End> {
+        self.pipe.send(packet, self.limits.packet_bytes).map_err(|broken| self.broke(&broken))
     }
 
-    /// Counts a request that was handed to rumqttc. Its queue is full only if the broker sends more
-    /// than it may, since orders stop at half of it.
-    fn handed(&mut self, result: Result<(), ClientError>) -> Result<(), End> {
-        self.unsent += 1;
-        result.map_err(|_| self.lost("more is to be acknowledged than MQTT allows".to_owned()))
-    }
-
-    fn went_out(&mut self, outgoing: &Outgoing) {
-        match outgoing {
-            Outgoing::Publish(packet_id) | Outgoing::Subscribe(packet_id) => {
-                self.unsent = self.unsent.saturating_sub(1);
-                // 0 is a publish at QoS 0, which nobody waits for.
-                if *packet_id != 0 {
-                    self.inflight.went_out(*packet_id);
-                }
+    fn overdue(&mut self, due: Due) -> Result<(), End> {
+        match due {
+            Due::Welcome => Err(self.lost(too_late())),
+            Due::Ping => {
+                self.patience.pinged(Instant::now());
+                self.send(&packets::ping())
             }
-            Outgoing::PubAck(_) => self.unsent = self.unsent.saturating_sub(1),
-            Outgoing::Unsubscribe(_)
-            | Outgoing::PubRec(_)
-            | Outgoing::PubRel(_)
-            | Outgoing::PubComp(_)
-            | Outgoing::PingReq
-            | Outgoing::PingResp
-            | Outgoing::Disconnect
-            | Outgoing::AwaitAck(_) => {}
+            Due::Pong => Err(self.lost("the broker does not answer pings".to_owned())),
+            Due::Acknowledgement(waited) => {
+                Err(self.lost(format!("an acknowledgement is {waited:?} late")))
+            }
+            Due::Movement(waited) => {
+                Err(self.lost(format!("nothing could be sent for {waited:?}")))
+            }
         }
     }
 
-    fn receive(&mut self, packet: Packet, pipe: &mut EventLoop) -> Result<(), End> {
-        match packet {
-            Packet::ConnAck(welcome) => self.welcomed(&welcome, pipe),
-            Packet::SubAck(answer) => self.subscribed(&answer),
-            Packet::Publish(publish) => self.arrived(publish),
-            Packet::PubAck(answer) => self.answered(&answer),
-            // rumqttc keeps the pings, reports a DISCONNECT as an error, and refuses the rest or
-            // has no cause to get it.
-            Packet::PingReq(_)
-            | Packet::PingResp(_)
-            | Packet::Disconnect(_)
-            | Packet::Auth(_)
-            | Packet::Connect(..)
-            | Packet::Subscribe(_)
-            | Packet::PubRec(_)
-            | Packet::PubRel(_)
-            | Packet::PubComp(_)
-            | Packet::Unsubscribe(_)
-            | Packet::UnsubAck(_) => Ok(()),
+    fn receive(&mut self, said: Said) -> Result<(), End> {
+        match said {
+            Said::Welcome(welcome) => self.welcomed(&welcome),
+            Said::Goodbye { code, words } => Err(End::Lost(Lost {
+                reason: goodbye(code, words.as_deref()),
+                session_taken_over: code == SESSION_TAKEN_OVER,
+                worked: self.worked(),
+            })),
+            Said::Subscribed(_) | Said::Message(_) | Said::Answer { .. } | Said::Pulse
+                if matches!(self.phase, Phase::Connecting) =>
+            {
+                Err(self.lost("the broker sends something before its welcome".to_owned()))
+            }
+            Said::Subscribed(answer) => self.subscribed(&answer),
+            Said::Message(publish) => self.arrived(publish),
+            Said::Answer { packet_id, refusal } => self.answered(packet_id, refusal),
+            Said::Pulse => {
+                self.patience.answered();
+                Ok(())
+            }
         }
     }
 
     /// Subscribes, also where the broker remembers this node: it costs one packet, and heals a
     /// change of groups and a broker that remembers wrongly.
-    fn welcomed(&mut self, welcome: &ConnAck, pipe: &mut EventLoop) -> Result<(), End> {
-        self.limits = Limits::of(welcome);
+    fn welcomed(&mut self, welcome: &ConnAck) -> Result<(), End> {
+        let Phase::Connecting = self.phase else {
+            // Taken for a new start, it would forget what is under way.
+            return Err(self.lost("the broker welcomes this node twice".to_owned()));
+        };
+        let limits = Limits::of(welcome, self.limits.keep_alive);
+        self.limits = limits.map_err(|reason| self.lost(reason))?;
+        self.patience.welcomed(self.limits.keep_alive, Instant::now());
         self.inflight = Inflight::new(usize::from(self.limits.window));
-        // "No keep-alive" is the broker's to ask for, but rumqttc would ping without a pause.
-        if pipe.options.keep_alive().is_zero() {
-            pipe.options.set_keep_alive(pipe::keep_alive(self.settings));
-        }
-        let session_present = welcome.session_present;
-        self.phase = Phase::Subscribing { session_present, held: vec![] };
-        let filters: Vec<_> = self.command_topics.iter().map(|topic| pipe::filter(topic)).collect();
-        self.inflight.submit(Sent::Subscription, Instant::now());
-        let handed = self.client.try_subscribe_many(filters);
-        self.handed(handed)
+        self.phase = Phase::Subscribing { session_present: welcome.session_present, held: vec![] };
+        let packet_id = self.inflight.submit(Sent::Subscription, Instant::now());
+        self.send(&packets::subscribe(&self.command_topics, packet_id))
     }
 
     fn subscribed(&mut self, answer: &SubAck) -> Result<(), End> {
@@ -310,7 +296,7 @@ impl<'a> Session<'a> {
                 return Err(self.lost(reason));
             }
         }
-        let up = Phase::Up { since: Instant::now() };
+        let up = Phase::Up { since: Instant::now(), farewell: None };
         if let Phase::Subscribing { session_present, held } = std::mem::replace(&mut self.phase, up)
         {
             tracing::info!(session_present, "connected to the broker");
@@ -323,6 +309,12 @@ impl<'a> Session<'a> {
     }
 
     fn arrived(&mut self, publish: Publish) -> Result<(), End> {
+        // None was allowed (Topic Alias Maximum 0): a message whose topic is only a number could
+        // be a command, so it must not be acknowledged unread.
+        if publish.topic.is_empty() || publish.properties.is_some_and(|it| it.topic_alias.is_some())
+        {
+            return Err(self.lost("the broker uses a topic alias, which it may not".to_owned()));
+        }
         let packet_id = match publish.qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce => Some(publish.pkid),
@@ -334,44 +326,42 @@ impl<'a> Session<'a> {
         };
         let ours = self.command_topics.iter().any(|topic| topic.as_bytes() == &publish.topic[..]);
         if !ours || publish.payload.is_empty() {
-            if !ours {
-                let topic = String::from_utf8_lossy(&publish.topic);
-                tracing::warn!(%topic, "ignored a message on a topic that is not this node's");
+            if !ours && !std::mem::replace(&mut self.warned, true) {
+                let topic = quoted(&String::from_utf8_lossy(&publish.topic));
+                tracing::warn!(topic, "ignoring messages on topics that are not this node's");
             }
-            return packet_id.map_or(Ok(()), |packet_id| self.acknowledge_packet(packet_id));
+            let answer = packet_id.map(packets::acknowledgement);
+            return answer.map_or(Ok(()), |answer| self.send(&answer));
         }
         match self.arrivals.admit(packet_id) {
             Admission::Admitted(token) => self.tell(News::Command {
                 token,
-                payload: publish.payload.into(),
+                payload: publish.payload.to_vec(),
                 retained: publish.retain,
             }),
-            Admission::Dropped => {
-                tracing::warn!("dropped a command sent at QoS 0: too many wait");
-                Ok(())
-            }
+            Admission::Dropped => Ok(()),
             Admission::Overrun => {
                 Err(self.lost("the broker sends more commands than it was allowed to".to_owned()))
             }
         }
     }
 
-    fn answered(&mut self, answer: &PubAck) -> Result<(), End> {
-        let refusal = pipe::refusal(answer.reason);
-        match (self.inflight.acknowledge(answer.pkid, Instant::now()), refusal) {
+    fn answered(&mut self, packet_id: u16, refusal: Option<u8>) -> Result<(), End> {
+        match (self.inflight.acknowledge(packet_id, Instant::now()), refusal) {
             (Some(Sent::Event(seq)), None) => self.tell(News::Delivered { seq }),
             (Some(Sent::Event(seq)), Some(code)) => self.tell(News::Refused { seq, code }),
-            (Some(Sent::Farewell), None) => {
-                let handed = self.client.try_disconnect();
-                self.handed(handed)
-            }
+            (Some(Sent::Farewell), None) => self.send(&packets::disconnect()),
             // Hanging up without a DISCONNECT lets the last will say it.
             (Some(Sent::Farewell), Some(_)) => Err(End::Stopped),
             (Some(Sent::Retained), Some(code)) => {
                 tracing::error!(code, "the broker refuses this node's status or state");
                 Ok(())
             }
-            (Some(Sent::Retained | Sent::Subscription) | None, _) => Ok(()),
+            (Some(Sent::Retained), None) => Ok(()),
+            // Who acknowledges what was not sent can't be believed about what was.
+            (Some(Sent::Subscription) | None, _) => {
+                Err(self.lost("the broker acknowledges what it was not sent".to_owned()))
+            }
         }
     }
 
@@ -384,14 +374,26 @@ impl<'a> Session<'a> {
         self.news.send(news).map_err(|_| End::Stopped)
     }
 
+    fn broke(&self, broken: &Broken) -> End {
+        self.lost(broken.reason())
+    }
+
     fn lost(&self, reason: String) -> End {
         End::Lost(Lost { reason, session_taken_over: false, worked: self.worked() })
     }
 
     fn worked(&self) -> Duration {
         match self.phase {
-            Phase::Up { since } => since.elapsed(),
+            Phase::Up { since, .. } => since.elapsed(),
             Phase::Connecting | Phase::Subscribing { .. } | Phase::Leaving => Duration::ZERO,
         }
     }
+}
+
+fn never_up(reason: String) -> End {
+    End::Lost(Lost { reason, session_taken_over: false, worked: Duration::ZERO })
+}
+
+fn too_late() -> String {
+    format!("no connection within {CONNECT_DEADLINE:?}")
 }

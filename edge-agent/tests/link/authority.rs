@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use edge_agent::link;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -51,6 +51,14 @@ impl Authority {
 
     /// What a scripted broker listens with: it asks for a certificate, as a real one does.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        self.server_with(rustls::DEFAULT_VERSIONS)
+    }
+
+    /// As [`Self::server`], with these versions of TLS.
+    pub(crate) fn server_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
         let Identity { cert_pem, key_pem } = self.identity("broker");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();
@@ -58,7 +66,7 @@ impl Authority {
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_client_cert_verifier(verifier.build().unwrap())
             .with_single_cert(

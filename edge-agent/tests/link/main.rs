@@ -4,12 +4,26 @@
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod backoff;
+#[cfg(test)]
 mod bad_broker;
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
+mod gauntlet;
+#[cfg(test)]
+mod lies;
+#[cfg(test)]
+mod malformed;
+#[cfg(test)]
 mod mosquitto;
+#[cfg(test)]
+mod mutations;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
 mod real_broker;
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod silence;

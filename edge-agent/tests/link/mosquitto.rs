@@ -39,6 +39,11 @@ pub(crate) struct Mosquitto {
 impl Mosquitto {
     /// Starts mosquitto and waits until it listens.
     pub(crate) fn start(authority: &Authority) -> Self {
+        Self::limited(authority, "max_packet_size 100000")
+    }
+
+    /// As [`Self::start`], with another limit.
+    pub(crate) fn limited(authority: &Authority, limit: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let path = |name: &str| files.path().join(name);
         let broker = authority.identity("broker");
@@ -51,7 +56,7 @@ impl Mosquitto {
             "listener {port} 127.0.0.1\n\
              cafile {0}/ca.pem\ncertfile {0}/broker.pem\nkeyfile {0}/broker.key\n\
              require_certificate true\nuse_identity_as_username true\nacl_file {0}/rules\n\
-             persistence false\nmax_packet_size 100000\nlog_dest stderr\nuser root\n",
+             persistence false\n{limit}\nlog_dest stderr\nuser root\n",
             files.path().display()
         );
         fs::write(path("mosquitto.conf"), config).unwrap();

@@ -177,6 +177,21 @@ async fn a_refused_event_and_one_too_large_are_told_and_the_link_stays_up() {
     assert_eq!(node.next().await, News::Refused { seq: 3, code: 0x87 });
 }
 
+/// Mosquitto answers with a reason code that MQTT 5 doesn't give to a PUBACK. Taken for a broken
+/// packet, it ended the connection each time the event was sent again, and nothing behind the
+/// event ever arrived.
+#[tokio::test]
+async fn an_event_above_the_brokers_message_limit_holds_up_nothing() {
+    let authority = Authority::new();
+    let broker = Mosquitto::limited(&authority, "message_size_limit 1000");
+    let mut node = Node::start(settings(&authority, NODE, broker.port));
+    let (connection, _) = node.up().await;
+    node.link.order(Order::Publish { connection, seq: 1, payload: vec![b'x'; 1_001] });
+    node.publish(connection, 2);
+    assert_eq!(node.next().await, News::Refused { seq: 1, code: 0x95 });
+    assert_eq!(node.next().await, News::Delivered { seq: 2 });
+}
+
 /// Mosquitto 2.0.11 doesn't say that a session was taken over; a broker that does is scripted.
 #[tokio::test]
 async fn a_second_agent_leaves_a_hint_even_where_the_broker_keeps_silent() {

@@ -1,9 +1,11 @@
 //! A broker whose every move is written down, on a thread of its own, byte by byte.
 
-use std::io::{Read, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio::time::timeout;
@@ -13,18 +15,36 @@ use crate::node::PATIENCE;
 
 pub(crate) struct Scripted {
     pub(crate) port: u16,
+    /// Every event that was acknowledged.
+    pub(crate) acknowledged: Acknowledged,
     script: JoinHandle<()>,
 }
+
+type Acknowledged = Arc<Mutex<BTreeSet<Vec<u8>>>>;
 
 impl Scripted {
     pub(crate) fn start(
         authority: &Authority,
         script: impl FnOnce(&mut Stage) + Send + 'static,
     ) -> Self {
+        Self::start_with(authority.server(), script)
+    }
+
+    /// As [`Self::start`], listening with `tls`.
+    pub(crate) fn start_with(
+        tls: Arc<ServerConfig>,
+        script: impl FnOnce(&mut Stage) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mut stage = Stage { listener, tls: authority.server() };
-        Self { port, script: std::thread::spawn(move || script(&mut stage)) }
+        let acknowledged = Acknowledged::default();
+        let mut stage = Stage { listener, tls, acknowledged: Arc::clone(&acknowledged) };
+        Self { port, acknowledged, script: thread::spawn(move || script(&mut stage)) }
+    }
+
+    /// Whether the last line of the script was reached, or it failed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.script.is_finished()
     }
 
     /// Waits for the last line of the script; a failed expectation of it fails the test.
@@ -37,6 +57,7 @@ impl Scripted {
 pub(crate) struct Stage {
     listener: TcpListener,
     tls: Arc<ServerConfig>,
+    acknowledged: Acknowledged,
 }
 
 impl Stage {
@@ -51,7 +72,9 @@ impl Stage {
     /// The next connection, up to and with its CONNECT, which is given raw.
     pub(crate) fn accept(&self) -> (Peer, Vec<u8>) {
         let tls = ServerConnection::new(Arc::clone(&self.tls)).unwrap();
-        let mut peer = Peer { stream: StreamOwned::new(tls, self.accept_tcp()) };
+        let stream = StreamOwned::new(tls, self.accept_tcp());
+        let acknowledged = Arc::clone(&self.acknowledged);
+        let mut peer = Peer { stream, pace: None, published: BTreeMap::new(), acknowledged };
         match peer.next() {
             Some(Packet::Connect(body)) => (peer, body),
             other => panic!("expected CONNECT, not {other:?}"),
@@ -84,6 +107,10 @@ pub(crate) enum Packet {
 /// A node that is connected.
 pub(crate) struct Peer {
     stream: StreamOwned<ServerConnection, TcpStream>,
+    /// The pause before each byte, where bytes go one by one.
+    pace: Option<Duration>,
+    published: BTreeMap<u16, Vec<u8>>,
+    acknowledged: Acknowledged,
 }
 
 impl Peer {
@@ -108,7 +135,9 @@ impl Peer {
                 let (id, properties) =
                     if kind & 6 == 0 { (0, topic_end) } else { (number(topic_end), topic_end + 2) };
                 assert_eq!(body[properties], 0, "no properties");
-                Packet::Publish { id, payload: body[properties + 1..].to_vec() }
+                let payload = body[properties + 1..].to_vec();
+                self.published.insert(id, payload.clone());
+                Packet::Publish { id, payload }
             }
             4 => Packet::PubAck(number(0)),
             8 => {
@@ -164,10 +193,19 @@ impl Peer {
     }
 
     pub(crate) fn acknowledge(&mut self, id: u16) {
+        self.record(id);
         self.send(0x40, &id.to_be_bytes());
     }
 
+    fn record(&mut self, id: u16) {
+        self.acknowledged.lock().unwrap().extend(self.published.get(&id).cloned());
+    }
+
+    /// Answers with a reason code, which may be one of success.
     pub(crate) fn refuse(&mut self, id: u16, reason: u8) {
+        if [0, 0x10].contains(&reason) {
+            self.record(id);
+        }
         self.send(0x40, &[&id.to_be_bytes()[..], &[reason]].concat());
     }
 
@@ -187,7 +225,46 @@ impl Peer {
 
     fn send(&mut self, kind: u8, body: &[u8]) {
         let length = u8::try_from(body.len()).ok().filter(|length| *length < 0x80).unwrap();
-        self.stream.write_all(&[&[kind, length], body].concat()).unwrap();
-        self.stream.flush().unwrap();
+        self.raw(&[&[kind, length], body].concat()).unwrap();
     }
+
+    /// Sends `bytes` as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.pace {
+            None => self.stream.write_all(bytes)?,
+            Some(pace) => {
+                for byte in bytes {
+                    thread::sleep(pace);
+                    self.stream.write_all(&[*byte])?;
+                    self.stream.flush()?;
+                }
+            }
+        }
+        self.stream.flush()
+    }
+
+    /// Sends every byte from now on by itself, so long after the one before.
+    pub(crate) fn one_byte_each(&mut self, pace: Duration) {
+        self.pace = Some(pace);
+    }
+
+    /// Whether the node hangs up, whatever it says before. It is given [`PROMPT`] of silence.
+    pub(crate) fn is_hung_up_on(&mut self) -> bool {
+        self.stream.sock.set_read_timeout(Some(PROMPT)).unwrap();
+        let mut heard = [0; 4096];
+        loop {
+            match self.stream.read(&mut heard) {
+                Ok(1..) => {}
+                Err(error) if is_silence(&error) => return false,
+                Ok(0) | Err(_) => return true,
+            }
+        }
+    }
+}
+
+/// A node that has not hung up by then is not going to: far more than it needs, on a busy machine too.
+const PROMPT: Duration = Duration::from_secs(8);
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -1,0 +1,237 @@
+//! The real agent while somebody hostile has its broker's place: sessions end on time, nothing is
+//! lost or done twice, and it costs next to nothing.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a story measures real time, prints its figures, and passes over other events"
+)]
+
+mod front;
+mod ill;
+mod peer;
+mod process;
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use edge_protocol::codec::{Encoding, encode};
+use edge_protocol::event::{Event, What};
+use edgectl::lab::agent::Agent;
+use rustls::ServerConfig;
+use tests::ledger::Ledger;
+use tests::plug::goes_off;
+use tests::{Story, start, time, within};
+use tokio::time::sleep;
+
+use crate::front::Front;
+use crate::peer::Peer;
+
+/// How often is looked for what cannot be waited for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A site whose line to the broker can be taken over, its agent connected.
+struct Site {
+    story: Story,
+    agent: Agent,
+    front: Front,
+    ledger: Ledger,
+}
+
+impl Site {
+    async fn new() -> Result<Self> {
+        let mut story = Story::new(Encoding::Json).await?;
+        let front = Front::before(&story.site)?;
+        let agent = story.site.agent().await?;
+        let mut ledger = Ledger::default();
+        let linked = |ledger: &Ledger| has(ledger, "node.link");
+        ledger.until(&mut story.site, "the first connection", linked).await?;
+        Ok(Self { story, agent, front, ledger })
+    }
+
+    /// Starts a session, and returns its deadline.
+    async fn begins(&mut self, session: &str, duration_ms: u64) -> Result<u64> {
+        self.story.send(start(session, duration_ms)).await?;
+        let started = |ledger: &Ledger| ledger.count("session.started", session) > 0;
+        self.ledger.until(&mut self.story.site, "the session's start", started).await?;
+        let times = self.ledger.events().iter().rev().find_map(|event| match &event.what {
+            What::SessionStarted(times) => times.ends_at_ms,
+            _ => None,
+        });
+        times.context("a session that has started has a deadline")
+    }
+
+    /// Waits until the plug is off, and sees that it went off when it was due.
+    async fn ends_on_time(&self, ends_at_ms: u64) -> Result<()> {
+        goes_off(&self.story.plug).await?;
+        let off = self.story.plug.history().last().map(|switch| switch.at_ms);
+        let late_ms = off.and_then(|at_ms| at_ms.checked_sub(ends_at_ms));
+        ensure!(late_ms.is_some_and(|ms| ms <= 1_000), "off at {off:?}, due at {ends_at_ms}");
+        figure("lateness of a session's end in ms", late_ms.unwrap_or_default());
+        Ok(())
+    }
+
+    /// The broker is back: everything arrives, in order, and the agent lives.
+    async fn ends_well(mut self, session: &str) -> Result<()> {
+        self.front.given_back();
+        let over = |ledger: &Ledger| ledger.count("session.ended", session) > 0;
+        self.ledger.until(&mut self.story.site, "the session's end", over).await?;
+        self.ledger.judge()?;
+        figure("events lost", 0);
+        ensure!(self.agent.stop().await?.success(), "the agent stops in order");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_on_time_and_every_event_arrives_whatever_the_broker_does() -> Result<()> {
+    let mut site = Site::new().await?;
+    let hostile = if long() { Duration::from_secs(300) } else { Duration::from_secs(12) };
+    let ends_at_ms = site.begins("s-1", 6_000).await?;
+    let pid = site.agent.pid();
+    let before_kib = process::resident_kib(pid)?;
+    let (began, ticks) = (Instant::now(), process::ticks(pid)?);
+    site.front.taken_over(ill::everything);
+    site.ends_on_time(ends_at_ms).await?;
+    let until = time::now_ms() + u64::try_from((hostile - began.elapsed()).as_millis())?;
+    time::passes(until).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let attempts = site.front.accepted();
+    let grown_kib = process::resident_kib(pid)?.saturating_sub(before_kib);
+    let busy = f64::from(u32::try_from(process::ticks(pid)? - ticks)?) / seconds;
+    // Configured: 50 ms to 300 ms, full jitter, so six a second on average once it has doubled.
+    // The jitter of a whole phase stays well within half as much again.
+    let allowed = 10.0 + 9.0 * seconds;
+    figure("hostile connections to the agent", attempts);
+    figure(
+        "attempts in a minute",
+        format!(
+            "{:.0} of {:.0}",
+            f64::from(u32::try_from(attempts)?) * 60.0 / seconds,
+            allowed * 60.0 / seconds
+        ),
+    );
+    figure("growth of the agent in KiB", grown_kib);
+    figure("processor of the agent in percent", format!("{busy:.1}"));
+    ensure!(attempts > ill::KINDS, "{attempts} attempts: not every ill had its turn");
+    ensure!(f64::from(u32::try_from(attempts)?) <= allowed, "{attempts} attempts in {seconds} s");
+    ensure!(grown_kib <= 24 * 1024, "grew by {grown_kib} KiB");
+    ensure!(busy <= 50.0, "{busy} % of a processor");
+    site.ends_well("s-1").await
+}
+
+#[tokio::test]
+async fn a_flood_of_packets_delays_no_off() -> Result<()> {
+    let mut site = Site::new().await?;
+    let ends_at_ms = site.begins("s-1", 3_000).await?;
+    let before_kib = process::resident_kib(site.agent.pid())?;
+    site.front.taken_over(ill::flood);
+    site.ends_on_time(ends_at_ms).await?;
+    let grown_kib = process::resident_kib(site.agent.pid())?.saturating_sub(before_kib);
+    figure("growth of the agent in a flood in KiB", grown_kib);
+    ensure!(grown_kib <= 16 * 1024, "grew by {grown_kib} KiB");
+    ensure!(site.front.accepted() > 0, "there was a flood");
+    site.ends_well("s-1").await
+}
+
+/// The command that the hostile broker repeats: set before it takes over.
+static COMMAND: Mutex<Vec<u8>> = Mutex::new(vec![]);
+/// How often the node acknowledged it.
+static ACKNOWLEDGED: AtomicUsize = AtomicUsize::new(0);
+
+/// Sends one command again and again: under other packet ids, and under the same.
+fn repeat(_: usize, stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<()> {
+    let mut peer = Peer::new(stream, tls)?;
+    peer.bring_up(false)?;
+    let command = COMMAND.lock().map(|command| command.clone()).unwrap_or_default();
+    for packet_id in [1, 2, 3, 3, 3] {
+        peer.publish(ill::COMMANDS, packet_id, &[], &command)?;
+    }
+    for _ in 0..5 {
+        peer.next_of(4)?;
+        ACKNOWLEDGED.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_that_comes_again_and_again_takes_effect_once() -> Result<()> {
+    let mut site = Site::new().await?;
+    let command = site.story.site.command(start("s-1", 2_000));
+    *COMMAND.lock().expect("nobody panics with it") = encode(Encoding::Json, &command);
+    site.front.taken_over(repeat);
+    let repeated = async {
+        while ACKNOWLEDGED.load(Ordering::Relaxed) < 20 {
+            sleep(LOOK).await;
+        }
+        Ok(())
+    };
+    within("the command is acknowledged twenty times", repeated).await?;
+    site.front.given_back();
+    let over = |ledger: &Ledger| ledger.count("session.ended", "s-1") > 0;
+    site.ledger.until(&mut site.story.site, "the session's end", over).await?;
+    for kind in ["session.started", "session.ended"] {
+        ensure!(site.ledger.count(kind, "s-1") == 1, "{kind} came more than once");
+    }
+    let switched: Vec<bool> = site.story.plug.history().iter().map(|switch| switch.on).collect();
+    ensure!(switched == [true, false], "{switched:?}");
+    ensure!(site.ledger.answer(&command.id) == Some(true));
+    figure("effects of a command sent twenty times", 1);
+    site.ends_well("s-1").await
+}
+
+/// Told the moment that a command is acknowledged.
+static STORED: Mutex<Option<mpsc::Sender<()>>> = Mutex::new(None);
+
+/// Sends a command once and says when it was acknowledged.
+fn hand_over(_: usize, stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<()> {
+    let mut peer = Peer::new(stream, tls)?;
+    peer.bring_up(false)?;
+    let command = LAST_COMMAND.lock().map(|command| command.clone()).unwrap_or_default();
+    peer.publish(ill::COMMANDS, 7, &[], &command)?;
+    peer.next_of(4)?;
+    if let Ok(Some(stored)) = STORED.lock().map(|mut stored| stored.take()) {
+        let _ = stored.send(());
+    }
+    peer.drain()
+}
+
+/// The command of [`hand_over`].
+static LAST_COMMAND: Mutex<Vec<u8>> = Mutex::new(vec![]);
+
+#[tokio::test]
+async fn what_the_node_acknowledged_is_on_its_disk() -> Result<()> {
+    let mut site = Site::new().await?;
+    let command = site.story.site.command(start("s-1", 1_000));
+    *LAST_COMMAND.lock().expect("nobody panics with it") = encode(Encoding::Json, &command);
+    let (stored, told) = mpsc::channel();
+    *STORED.lock().expect("nobody panics with it") = Some(stored);
+    site.front.taken_over(hand_over);
+    tokio::task::spawn_blocking(move || told.recv()).await?.context("an acknowledgement")?;
+    site.agent.kill()?;
+    site.front.given_back();
+    let agent = site.story.site.agent().await?;
+    let over = |ledger: &Ledger| ledger.count("session.ended", "s-1") > 0;
+    site.ledger.until(&mut site.story.site, "the session's end", over).await?;
+    ensure!(site.ledger.answer(&command.id) == Some(true), "what was acknowledged was kept");
+    site.ledger.judge()?;
+    ensure!(agent.stop().await?.success(), "the agent stops in order");
+    Ok(())
+}
+
+fn has(ledger: &Ledger, kind: &str) -> bool {
+    ledger.events().iter().any(|event: &Event| event.what.kind() == kind)
+}
+
+fn long() -> bool {
+    std::env::var("EDGE_AGENT_LONG").is_ok_and(|value| !value.is_empty())
+}
+
+fn figure(what: &str, value: impl std::fmt::Display) {
+    println!("FIGURE\thostile broker\t{what}\t{value}");
+}
