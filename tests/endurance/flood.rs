@@ -117,7 +117,10 @@ async fn open_the_gates(site: &mut Site) -> Result<Vec<Endpoint>> {
     let folder = site.broker.folder().to_owned();
     let config = std::fs::read_to_string(folder.join("mosquitto.conf"))?;
     let config = config
-        .replace("log_type all", "log_type error")
+        .replace(
+            "log_type all",
+            "log_type error\nlog_type warning\nlog_type information\nlog_type debug",
+        )
         .replace("max_queued_messages 100000", "max_queued_messages 2000000");
     std::fs::write(folder.join("mosquitto.conf"), config)?;
     let mut rights = std::fs::read_to_string(folder.join("rights"))?;

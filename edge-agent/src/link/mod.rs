@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod backoff;
+mod end;
 mod inflight;
 mod packets;
 mod patience;
@@ -37,7 +38,8 @@ pub use backoff::Reconnect;
 pub use tls::{TlsError, tls};
 
 use backoff::Backoff;
-use session::{End, Lost, Session};
+use end::{End, Lost};
+use session::Session;
 
 /// How long an orderly stop may take; past it the broker publishes the last will instead.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(2);
@@ -152,8 +154,9 @@ impl Link {
     /// Starts the link on the current tokio runtime, and gives the news it will tell.
     ///
     /// Neither queue has a limit of its own. Orders: the loop keeps at most 32 events
-    /// unacknowledged, and of status, state and telemetry only the newest waits. News: at most 64
-    /// commands are unacknowledged, and the rest is answers.
+    /// unacknowledged, and of status, state and telemetry only the newest waits. News: at most
+    /// 8,192 commands of 8 MiB are unacknowledged (32, if the broker keeps to what it was told),
+    /// and the rest is answers.
     #[must_use]
     pub fn spawn(settings: Settings) -> (Self, mpsc::UnboundedReceiver<News>) {
         let (asks, asked) = mpsc::unbounded_channel();
@@ -212,12 +215,17 @@ async fn run(
         tracing::debug!(%endpoint, connection, "connecting");
         step!("link.connecting");
         let session = Session::run(connection, endpoint, &settings, &mut asks, &news);
-        let Lost { reason, session_taken_over, worked } = match session.await {
+        let (lost, pause) = match session.await {
             End::Stopped => return,
-            End::Lost(lost) => lost,
+            End::Lost(lost) => {
+                let pause = backoff.after(lost.worked, lost.session_taken_over);
+                (lost, pause)
+            }
+            // It came after thousands of commands that were taken: nothing to back off from.
+            End::Renewed => (Lost::renewed(), settings.reconnect.min),
         };
-        let pause = backoff.after(worked, session_taken_over);
         step!("link.lost");
+        let Lost { reason, session_taken_over, worked: _ } = lost;
         let pause_ms = pause.as_millis();
         tracing::warn!(%endpoint, reason, session_taken_over, pause_ms, "the broker is out of reach");
         if news.send(News::Down { reason, session_taken_over }).is_err() {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::arrivals::{Admission, Arrivals, Token};
+use super::end::{End, Lost};
 use super::inflight::{Inflight, Sent};
 use super::packets;
 use super::patience::{Due, Patience};
@@ -28,27 +29,7 @@ const PACKET_TOO_LARGE: u8 = 0x95;
 /// The reason code of a DISCONNECT after another client has connected under this client id.
 const SESSION_TAKEN_OVER: u8 = 0x8e;
 
-/// How a connection ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// By an order, or because nobody is left to tell.
-    Stopped,
-    /// Otherwise.
-    Lost(Lost),
-}
-
-/// A connection that was lost, or never made.
-#[derive(Debug)]
-pub(super) struct Lost {
-    /// What happened, for a person.
-    pub(super) reason: String,
-    /// Another client took over the session.
-    pub(super) session_taken_over: bool,
-    /// How long it was up; zero where it never was.
-    pub(super) worked: Duration,
-}
-
-/// connecting ─▶ subscribing ─▶ up ─▶ leaving
+/// connecting ─▶ subscribing ─▶ up ─▶ leaving | renewing
 #[derive(Debug)]
 enum Phase {
     /// Waiting for the CONNACK.
@@ -60,6 +41,9 @@ enum Phase {
     Up { since: Instant, farewell: Option<Vec<u8>> },
     /// The offline status is on its way, or the DISCONNECT after it. No more orders.
     Leaving,
+    /// All that was taken is acknowledged, and the DISCONNECT is on its way, after which the
+    /// broker brings what was left with it. Nothing more is taken.
+    Renewing,
 }
 
 /// What is under way on one connection.
@@ -120,6 +104,7 @@ impl<'a> Session<'a> {
         match session.phase {
             // Broken off or in order, it was to end.
             Phase::Leaving => End::Stopped,
+            Phase::Renewing => End::Renewed,
             Phase::Connecting | Phase::Subscribing { .. } | Phase::Up { .. } => end,
         }
     }
@@ -131,6 +116,7 @@ impl<'a> Session<'a> {
                 self.receive(said)?;
             }
             self.publish_waiting()?;
+            self.renew()?;
             let (at, due) =
                 self.patience.next(self.inflight.oldest_since(), self.pipe.stuck_since());
             tokio::select! {
@@ -146,7 +132,23 @@ impl<'a> Session<'a> {
         match &self.phase {
             Phase::Connecting | Phase::Subscribing { .. } => true,
             Phase::Up { farewell, .. } => farewell.is_none(),
-            Phase::Leaving => false,
+            Phase::Leaving | Phase::Renewing => false,
+        }
+    }
+
+    /// Hangs up in order once all that came was taken, if something was left with the broker.
+    fn renew(&mut self) -> Result<(), End> {
+        match self.phase {
+            Phase::Up { farewell: None, .. } if self.arrivals.are_over() => {
+                self.phase = Phase::Renewing;
+                self.send(&packets::disconnect())
+            }
+            Phase::Renewing if self.pipe.stuck_since().is_none() => Err(End::Renewed),
+            Phase::Connecting
+            | Phase::Subscribing { .. }
+            | Phase::Up { .. }
+            | Phase::Leaving
+            | Phase::Renewing => Ok(()),
         }
     }
 
@@ -337,16 +339,13 @@ impl<'a> Session<'a> {
             let answer = packet_id.map(packets::acknowledgement);
             return answer.map_or(Ok(()), |answer| self.send(&answer));
         }
-        match self.arrivals.admit(packet_id) {
+        match self.arrivals.admit(packet_id, publish.payload.len()) {
             Admission::Admitted(token) => self.tell(News::Command {
                 token,
                 payload: publish.payload.to_vec(),
                 retained: publish.retain,
             }),
-            Admission::Dropped => Ok(()),
-            Admission::Overrun => {
-                Err(self.lost("the broker sends more commands than it was allowed to".to_owned()))
-            }
+            Admission::Dropped | Admission::LeftOut => Ok(()),
         }
     }
 
@@ -389,7 +388,9 @@ impl<'a> Session<'a> {
     fn worked(&self) -> Duration {
         match self.phase {
             Phase::Up { since, .. } => since.elapsed(),
-            Phase::Connecting | Phase::Subscribing { .. } | Phase::Leaving => Duration::ZERO,
+            Phase::Connecting | Phase::Subscribing { .. } | Phase::Leaving | Phase::Renewing => {
+                Duration::ZERO
+            }
         }
     }
 }

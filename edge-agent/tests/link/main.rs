@@ -22,6 +22,7 @@ mod mutations;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod overrun;
 mod real_broker;
 #[cfg(test)]
 mod scripted;
