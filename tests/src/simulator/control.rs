@@ -117,7 +117,7 @@ impl Control {
         while at_ms < until_ms {
             let sent = self.send(clocks::true_wall(at_ms));
             script.extend(
-                sent.into_iter().map(|sent| Entry { at_ms, deed: Deed::Command(sent) }),
+                sent.into_iter().map(|sent| Entry { at_ms, deed: Deed::Command(Rc::new(sent)) }),
             );
             at_ms += match self.rng.u8(0..10) {
                 0..2 => self.rng.u64(0..100),

@@ -116,10 +116,11 @@ pub(super) fn command(sabotage: Option<Sabotage>, payload: Vec<u8>) -> Vec<u8> {
                 | Sabotage::GraceForgotten
         )
     );
-    let command = decode_command(&payload).ok().filter(|_| mangles);
-    let Some(mut command) = command.and_then(|received| received.command.ok()) else {
+    if !mangles {
         return payload;
-    };
+    }
+    let command = decode_command(&payload).ok().and_then(|received| received.command.ok());
+    let Some(mut command) = command else { return payload };
     match (sabotage, &mut command.request) {
         (Some(Sabotage::RetriesBeyond), Request::TaskSubmit(submit)) => submit.max_retries += 1,
         (Some(Sabotage::WarningsTwice), Request::SessionStart(start)) => {
