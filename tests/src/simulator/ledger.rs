@@ -114,7 +114,9 @@ impl Ledger {
             )),
             Some(known) if known.code != code => {
                 let was = known.code;
-                Err(format!("a repeated command is answered as before: {command} {was:?}, {code:?}"))
+                Err(format!(
+                    "a repeated command is answered as before: {command} {was:?}, {code:?}"
+                ))
             }
             Some(known) => {
                 let before = known.repeated_at.replace(real);
@@ -130,7 +132,8 @@ impl Ledger {
     }
 
     fn count_ends(&mut self, what: &What, up: bool) {
-        let mut change = |counts: fn(&mut Self) -> &mut BTreeMap<SessionId, u32>, id: &SessionId| {
+        let mut change = |counts: fn(&mut Self) -> &mut BTreeMap<SessionId, u32>,
+                          id: &SessionId| {
             let count = counts(self).entry(id.clone()).or_default();
             *count = if up { *count + 1 } else { *count - 1 };
         };

@@ -239,7 +239,8 @@ impl World {
         if !self.broker.session {
             return;
         }
-        let kind = message.request.as_ref().map_or("none that can be read", |request| request.kind());
+        let kind =
+            message.request.as_ref().map_or("none that can be read", |request| request.kind());
         self.done.tally.count("command", kind);
         self.done.tally.count("way", message.way);
         if let Some(encoding) = message.encoding {
@@ -280,9 +281,8 @@ impl World {
 
     fn close(&mut self) {
         let schedules = self.requests.schedules.keys().cloned();
-        let mut requests: Vec<_> = schedules
-            .map(|schedule| Request::ScheduleRemove(ScheduleRef { schedule }))
-            .collect();
+        let mut requests: Vec<_> =
+            schedules.map(|schedule| Request::ScheduleRemove(ScheduleRef { schedule })).collect();
         requests.extend(self.checker.sessions().map(|session| {
             Request::SessionEnd(SessionEnd { session, immediate: true, abandon: false })
         }));

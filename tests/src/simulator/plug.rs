@@ -127,7 +127,9 @@ impl Plug {
         let failure =
             |fault, message: &str| Some(Err(Failure { fault, message: message.to_owned() }));
         match self.manner {
-            Manner::Deaf { known: true } => return failure(Fault::Unreachable, "connection refused"),
+            Manner::Deaf { known: true } => {
+                return failure(Fault::Unreachable, "connection refused");
+            }
             Manner::Deaf { known: false } => return None,
             Manner::Refusing => return failure(Fault::Refused, "unauthorized"),
             Manner::Well | Manner::Slow { .. } | Manner::Mute | Manner::Stuck | Manner::Lying => {}

@@ -155,12 +155,7 @@ impl Power {
 }
 
 impl Watch {
-    fn on_time(
-        &mut self,
-        plug: &Plug,
-        good_since: Option<u64>,
-        span: &Span<'_>,
-    ) -> Held {
+    fn on_time(&mut self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
         let (from, to) = (span.from, span.to);
         let (id, cover) = (&plug.outlet, self.covered);
         if self.cover.0 != cover {
@@ -209,7 +204,8 @@ impl Watch {
         };
         if to > due {
             return Err(format!(
-                "P1, power is cut on time: {id} is on {late_ms} ms after its off time, the node alive and the plug well since {} ms",
+                "P1, power is cut on time: {id} is on {} ms after its off time, the node alive and the plug well since {} ms",
+                to - dark_from,
                 to - good
             ));
         }
@@ -231,12 +227,7 @@ impl Watch {
         ))
     }
 
-    fn not_early(
-        &mut self,
-        plug: &Plug,
-        good_since: Option<u64>,
-        span: &Span<'_>,
-    ) -> Held {
+    fn not_early(&mut self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
         let (id, from, to) = (&plug.outlet, span.from, span.to);
         let thumbed = plug.thumbed && plug.settings.button == Button::Obey;
         if self.owed.is_none_or(|off| off < to) || thumbed {

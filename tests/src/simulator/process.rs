@@ -94,7 +94,8 @@ impl World {
         if let Some(boot) = self.next_boot.take() {
             self.clocks.reboot(boot.behind_ms);
             self.done.tally.count("total", "reboots");
-            self.queue.at(real + boot.synced_after_ms, Happening::Synced { boot: self.clocks.boot });
+            self.queue
+                .at(real + boot.synced_after_ms, Happening::Synced { boot: self.clocks.boot });
         }
         self.clocks.started = real;
         let mut settings = self.settings.clone();
@@ -276,21 +277,17 @@ impl World {
                 self.order(&outlet, number, order);
             }
         }
-        let early = self.sabotage == Some(Sabotage::AttemptsUncounted);
+        let hasty = sabotage::hasty(self.sabotage, &mut effects.acts);
         let Some(process) = self.process.as_mut() else { return };
-        let hasty = if early { super::acts::take_runs(&mut effects.acts) } else { Vec::new() };
-        let (batch, ready) = process.sequence.admit(effects, process.connection);
+        let connection = process.connection;
+        let (batch, ready) = process.sequence.admit(effects, connection);
         if let Some(batch) = batch {
             self.checker.submitted(batch.number, batch.last_seq);
             self.disk.submit(batch);
             self.flush();
         }
-        self.act_all(hasty);
+        self.act_all(hasty.into_iter().map(|act| (connection, act)).collect());
         self.act_all(ready);
-        if self.sabotage == Some(Sabotage::ActsBeforeWrites) {
-            let ready = self.process.as_mut().map(|process| process.sequence.stored(u64::MAX));
-            self.act_all(ready.unwrap_or_default());
-        }
     }
 
     pub(super) fn flush(&mut self) {
@@ -340,7 +337,12 @@ impl World {
     }
 
     /// A script's attempt is over, unless it already was.
-    pub(super) fn script_ends(&mut self, task: TaskId, attempt: u32, outcome: ScriptOutcome) -> bool {
+    pub(super) fn script_ends(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        outcome: ScriptOutcome,
+    ) -> bool {
         let Some(process) = self.process.as_mut() else { return false };
         if process.scripts.get(&task) != Some(&attempt) {
             return false;
