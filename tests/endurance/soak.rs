@@ -102,7 +102,7 @@ impl Soak {
 
     /// A piece of everyday life, and some of the less usual.
     async fn round(&mut self, number: u64) -> Result<()> {
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             self.plugs[1].set_fault_for(Fault::Unreachable, 2);
         }
         for station in 1..=STATIONS {

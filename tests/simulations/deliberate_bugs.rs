@@ -10,33 +10,36 @@ const SEEDS: u64 = 60;
 const MOST_SECONDS: f64 = 60.0;
 const HOURS: u64 = 4;
 
-/// The first seed that finds a bug, and the sentence.
-fn find(sabotage: Sabotage) -> Option<(u64, String)> {
-    (0..SEEDS).find_map(|seed| {
+/// The first seed that takes a bug for what it is, with the sentence; and what others took it for.
+fn find(sabotage: Sabotage, rules: &[&str]) -> Result<(u64, String), Vec<String>> {
+    let mut others = Vec::new();
+    for seed in 0..SEEDS {
         let case = Case::of(Plan { seed, hours: HOURS, sabotage: Some(sabotage) });
-        Some((seed, run(&case).err()?.sentence))
-    })
+        let Err(broken) = run(&case) else { continue };
+        if rules.iter().any(|rule| broken.rule().contains(rule)) {
+            return Ok((seed, broken.sentence));
+        }
+        others.push(broken.sentence);
+    }
+    Err(others)
 }
 
 #[test]
 fn every_deliberate_bug_is_found_and_taken_for_what_it_is() {
     let watch = Stopwatch::start();
-    let found = each(&Sabotage::ALL, |(sabotage, _)| {
+    let found = each(&Sabotage::ALL, |(sabotage, rules)| {
         let before = watch.cpu_seconds();
-        let found = find(*sabotage);
         // At most: other searches had their part of it.
-        (found, watch.cpu_seconds() - before)
+        (find(*sabotage, rules), watch.cpu_seconds() - before)
     });
     let mut missed = Vec::new();
-    for ((sabotage, sentences), (found, seconds)) in Sabotage::ALL.iter().zip(found) {
-        let Some((seed, sentence)) = found else {
-            missed.push(format!("nobody saw {sabotage:?}"));
-            continue;
-        };
-        figure(&format!("bug {sabotage:?}"), format!("seed {seed}, {seconds:.1} s"));
-        say(&format!("    {sentence}"));
-        if !sentences.iter().any(|known| sentence.contains(known)) {
-            missed.push(format!("{sabotage:?} was taken for: {sentence}"));
+    for ((sabotage, _), (found, seconds)) in Sabotage::ALL.iter().zip(found) {
+        match found {
+            Ok((seed, sentence)) => {
+                figure(&format!("bug {sabotage:?}"), format!("seed {seed}, {seconds:.1} s"));
+                say(&format!("    {sentence}"));
+            }
+            Err(others) => missed.push(format!("{sabotage:?} was taken for: {others:?}")),
         }
         if seconds > MOST_SECONDS {
             missed.push(format!("{sabotage:?} took {seconds:.0} s"));

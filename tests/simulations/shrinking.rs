@@ -12,9 +12,10 @@ fn a_failing_seed_shrinks_to_the_few_things_that_matter() {
         (Sabotage::SessionsForgotten, 4),
         (Sabotage::ExtensionsInexact, 3),
     ] {
-        let plan = Plan { seed: 7, hours: 2, sabotage: Some(sabotage) };
-        let case = Case::of(plan);
-        let whole = run(&case).expect_err("it is found");
+        let plan = |seed| Plan { seed, hours: 4, sabotage: Some(sabotage) };
+        let failing = (0..40).map(|seed| Case::of(plan(seed))).find(|case| run(case).is_err());
+        let case = failing.expect("it is found");
+        let whole = run(&case).expect_err("a case replays exactly");
         let (least, broken) = shrink(&case);
         let (before, after) = (case.entries.len(), least.entries.len());
         figure(&format!("shrunk {sabotage:?}"), format!("{before} entries to {after}"));

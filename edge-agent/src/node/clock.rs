@@ -211,7 +211,11 @@ impl Clock {
         now: BootMs,
     ) -> Option<i64> {
         let witness = Witness { uptime_ms, asked, before_gap: false };
-        let before = self.witnesses.insert(outlet.clone(), witness)?;
+        let Some(known) = self.witnesses.get_mut(outlet) else {
+            self.witnesses.insert(outlet.clone(), witness);
+            return None;
+        };
+        let before = std::mem::replace(known, witness);
         let gap = self.gap.as_mut().filter(|_| before.before_gap)?;
         // A plug with less uptime than then has restarted, and knows nothing.
         let up_ms = uptime_ms.checked_sub(before.uptime_ms)?;

@@ -4,8 +4,6 @@
 mod hold;
 mod live;
 
-use std::collections::BTreeMap;
-
 use edge_protocol::event::{By, OutletChanged, OutletFault, OutletLease, What};
 use edge_protocol::id::OutletId;
 
@@ -18,12 +16,13 @@ impl Node {
     /// Gives up orders whose drivers have not answered in time.
     pub(super) fn give_up_orders(&mut self) {
         let now = self.now.boot;
-        let news: Vec<(OutletId, Vec<News>)> = self
-            .outlets
-            .iter_mut()
-            .map(|(id, outlet)| (id.clone(), outlet.overdue(now)))
-            .filter(|(_, news)| !news.is_empty())
-            .collect();
+        let mut news: Vec<(OutletId, Vec<News>)> = Vec::new();
+        for (id, outlet) in &mut self.outlets {
+            let lost = outlet.overdue(now);
+            if !lost.is_empty() {
+                news.push((id.clone(), lost));
+            }
+        }
         for (id, news) in news {
             self.tell_news(&id, news);
         }
@@ -34,37 +33,43 @@ impl Node {
         let now = self.now.boot;
         self.end_holds();
         self.falls.retain(|fall| !fall.over(&self.outlets));
-        let mut owned: BTreeMap<OutletId, Claim> = BTreeMap::new();
+        let mut owned: Vec<(OutletId, Claim)> = Vec::new();
         for session in self.sessions.values() {
             owned.extend(session.claims(&self.outlets, now));
         }
-        let mut let_go: BTreeMap<OutletId, Claim> = BTreeMap::new();
+        let mut let_go: Vec<(OutletId, Claim)> = Vec::new();
         for fall in &self.falls {
             let_go.extend(fall.claims(Claim::Off, &self.outlets, now));
         }
         let want = |(id, outlet): (&OutletId, &Outlet)| {
-            let want = self.want(id, outlet, owned.get(id).copied(), let_go.get(id).copied());
-            (id.clone(), want)
+            self.want(id, outlet, last(&owned, id), last(&let_go, id))
         };
-        let wants: Vec<(OutletId, Want)> = self.outlets.iter().map(want).collect();
-        for (id, want) in wants {
-            let Some(outlet) = self.outlets.get_mut(&id) else { continue };
+        let wants: Vec<Want> = self.outlets.iter().map(want).collect();
+        // Few change in one decision: only those are named.
+        let (mut overruled, mut left) = (Vec::new(), Vec::new());
+        for ((id, outlet), want) in self.outlets.iter_mut().zip(wants) {
             let obeyed = outlet.obeyed();
             outlet.set(want, now);
-            if outlet.obeyed() != obeyed {
-                // The next start must not obey a thumb that another wish has overruled.
-                self.keep_settings(&id);
+            let overrules = outlet.obeyed() != obeyed;
+            if overrules {
+                overruled.push(id.clone());
             }
-            let covered = owned.contains_key(&id) || self.holds.contains_key(&id);
-            let at_rest = self.outlets.get(&id).is_some_and(|outlet| outlet.at_rest(now));
-            if !covered && at_rest {
-                self.forget_kept(&id);
+            let covered = last(&owned, id).is_some() || self.holds.contains_key(id);
+            let configured = self.settings.outlets.contains_key(id);
+            let kept = overrules || self.kept.contains(id) || !configured;
+            if kept && !covered && outlet.at_rest(now) {
+                left.push(id.clone());
+                if !configured {
+                    continue;
+                }
             }
-            let Some(outlet) = self.outlets.get_mut(&id) else { continue };
             if let Some((number, order)) = outlet.drive(now) {
-                self.effects.orders.push((id, number, order));
+                self.effects.orders.push((id.clone(), number, order));
             }
         }
+        // The next start must not obey a thumb that another wish has overruled.
+        overruled.iter().for_each(|id| self.keep_settings(id));
+        left.iter().for_each(|id| self.forget_kept(id));
     }
 
     /// What an outlet should be. The first that speaks decides: a session's end, a forced hold, a
@@ -115,6 +120,9 @@ impl Node {
     }
 
     fn tell_news(&mut self, id: &OutletId, news: Vec<News>) {
+        if news.is_empty() {
+            return;
+        }
         let now = self.now;
         let session = self.owner(id).cloned();
         let owner = session.as_ref().and_then(|id| self.sessions.get(id));
@@ -142,6 +150,11 @@ impl Node {
             self.tell(cause.clone(), what);
         }
     }
+}
+
+/// The claim that counts of those on an outlet: the last. There are few.
+fn last(claims: &[(OutletId, Claim)], id: &OutletId) -> Option<Claim> {
+    claims.iter().rev().find(|(claimed, _)| claimed == id).map(|(_, claim)| *claim)
 }
 
 /// What a session's claim makes of an outlet.

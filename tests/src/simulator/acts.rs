@@ -12,12 +12,6 @@ use super::world::World;
 /// Events that may be out at once: 16, and 8 that were asked for again.
 const MAX_OUT: usize = 24;
 
-/// For a loop that starts scripts too early.
-pub(super) fn take_runs(acts: &mut Vec<Act>) -> Vec<Stamped> {
-    let run = |act: &mut Act| matches!(act, Act::Run { .. });
-    acts.extract_if(.., run).map(|act| (0, act)).collect()
-}
-
 impl World {
     pub(super) fn act_all(&mut self, acts: Vec<Stamped>) {
         for (connection, act) in acts {
@@ -62,7 +56,7 @@ impl World {
     }
 
     fn publish(&mut self, stamp: u64, seq: u64, mut payload: Vec<u8>) {
-        if self.sabotage == Some(Sabotage::EventsChanged) && seq % 50 == 0 {
+        if self.sabotage == Some(Sabotage::EventsChanged) && seq.is_multiple_of(50) {
             payload.extend_from_slice(b" ");
         }
         if let Err(broken) = self.checker.ledger.published(seq, &payload) {

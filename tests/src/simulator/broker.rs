@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::chance::{Chance, For};
+use super::control::Message;
 
 /// The most commands that are out and not acknowledged: what the node announces to take.
 const WINDOW: usize = 20;
@@ -13,8 +14,7 @@ const WINDOW: usize = 20;
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub(super) number: u64,
-    pub(super) payload: Rc<[u8]>,
-    pub(super) retained: bool,
+    pub(super) message: Rc<Message>,
 }
 
 #[derive(Debug)]
@@ -77,9 +77,9 @@ impl Broker {
     }
 
     /// Keeps a command for the node, where it knows it.
-    pub(super) fn keep(&mut self, payload: Rc<[u8]>, retained: bool) {
+    pub(super) fn keep(&mut self, message: Rc<Message>) {
         if self.session {
-            self.waiting.push_back(Delivery { number: self.next, payload, retained });
+            self.waiting.push_back(Delivery { number: self.next, message });
             self.next += 1;
         }
     }

@@ -116,7 +116,9 @@ impl Control {
         let mut at_ms = 5_000;
         while at_ms < until_ms {
             let sent = self.send(clocks::true_wall(at_ms));
-            script.extend(sent.into_iter().map(|sent| Entry { at_ms, deed: Deed::Command(sent) }));
+            script.extend(
+                sent.into_iter().map(|sent| Entry { at_ms, deed: Deed::Command(Rc::new(sent)) }),
+            );
             at_ms += match self.rng.u8(0..10) {
                 0..2 => self.rng.u64(0..100),
                 _ => self.rng.u64(every_ms / 20..every_ms * 12 / 5),

@@ -184,10 +184,9 @@ impl Disk {
         found
     }
 
-    /// Rows that only a session or a hold needs, for a person.
-    pub(super) fn leftovers(&self) -> Vec<String> {
-        let kinds: [&[u8]; 3] = [b"session/", b"hold/", b"outlet/"];
-        let left = |key: &&Vec<u8>| kinds.iter().any(|kind| key.starts_with(kind));
-        self.rows.keys().filter(left).map(|key| String::from_utf8_lossy(key).into_owned()).collect()
+    /// The sessions that are still on it, for a person.
+    pub(super) fn sessions(&self) -> Vec<String> {
+        let keys = self.rows.keys().filter(|key| key.starts_with(b"session/"));
+        keys.map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
 }

@@ -7,6 +7,7 @@ use edge_agent::node::Input;
 use edge_protocol::command::{Request, ScheduleRef, SessionEnd};
 use edge_protocol::id::{CommandId, ScheduleId};
 
+use super::broker::Delivery;
 use super::chance::For;
 use super::control::{self, Message};
 use super::process::News;
@@ -28,7 +29,7 @@ pub(super) struct NextBoot {
 /// A command that was sent.
 #[derive(Debug)]
 pub(super) struct Issued {
-    message: Message,
+    message: Rc<Message>,
     /// The broker kept it when it was sent last, and did not forget it since.
     kept: bool,
 }
@@ -56,7 +57,7 @@ impl Requests {
         Some((&put.command, Some(at.parse().ok()?)))
     }
 
-    fn sent(&mut self, message: &Message) {
+    fn sent(&mut self, message: &Rc<Message>) {
         let (Some(name), true) = (&message.name, message.way != "again with another body") else {
             return;
         };
@@ -65,7 +66,7 @@ impl Requests {
         {
             self.schedules.insert(put.schedule.clone(), Rc::clone(request));
         }
-        let issued = || Issued { message: message.clone(), kept: true };
+        let issued = || Issued { message: Rc::clone(message), kept: true };
         self.issued.entry(name.clone()).or_insert_with(issued);
     }
 }
@@ -216,13 +217,10 @@ impl World {
             return false;
         }
         let Some(delivery) = self.broker.delivery(delivery) else { return false };
-        self.note(|| match edge_protocol::codec::decode_command(&delivery.payload) {
-            Ok(received) => format!("command {} {:?}", received.id, received.command),
-            Err(unreadable) => format!("command: {}", unreadable.message),
-        });
+        self.note(|| delivery.message.to_string());
         let Some(process) = self.process.as_mut() else { return false };
-        let (delivery, payload, retained) = (delivery.number, delivery.payload, delivery.retained);
-        process.news.push_back(News::Command { delivery, payload, retained });
+        let Delivery { number, message } = delivery;
+        process.news.push_back(News::Command { delivery: number, message });
         true
     }
 
@@ -237,7 +235,7 @@ impl World {
     }
 
     /// The control plane sends a message.
-    pub(super) fn send(&mut self, message: &Message) {
+    pub(super) fn send(&mut self, message: &Rc<Message>) {
         if !self.broker.session {
             return;
         }
@@ -249,7 +247,7 @@ impl World {
             self.done.tally.count("encoding", &format!("{encoding:?}"));
         }
         self.requests.sent(message);
-        self.broker.keep(Rc::clone(&message.payload), message.retained);
+        self.broker.keep(Rc::clone(message));
         self.deliver();
     }
 
@@ -260,7 +258,7 @@ impl World {
             let lost = self.requests.issued.iter_mut().filter(|(_, issued)| !issued.kept).take(20);
             for (name, issued) in lost {
                 if self.checker.ledger.answers(name) == 0 {
-                    self.broker.keep(Rc::clone(&issued.message.payload), issued.message.retained);
+                    self.broker.keep(Rc::clone(&issued.message));
                 }
                 issued.kept = true;
             }
@@ -292,7 +290,7 @@ impl World {
         let wall_ms = self.clocks.true_wall();
         for (number, request) in requests.into_iter().enumerate() {
             let name = id(&format!("close-{}-{number}", self.clocks.real));
-            self.send(&control::closing(name, request, wall_ms));
+            self.send(&Rc::new(control::closing(name, request, wall_ms)));
         }
     }
 

@@ -204,7 +204,8 @@ impl Watch {
         };
         if to > due {
             return Err(format!(
-                "P1, power is cut on time: {id} is on {late_ms} ms after its off time, the node alive and the plug well since {} ms",
+                "P1, power is cut on time: {id} is on {} ms after its off time, the node alive and the plug well since {} ms",
+                to - dark_from,
                 to - good
             ));
         }

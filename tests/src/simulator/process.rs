@@ -8,10 +8,10 @@ use edge_agent::agent::sequence::Sequence;
 use edge_agent::node::time::BootMs;
 use edge_agent::node::{Disk as Health, Effects, Input, Node, Order, ScriptOutcome};
 use edge_agent::store::{Completion, SpaceLevel};
-use edge_protocol::codec::decode_command;
 use edge_protocol::id::{CommandId, TaskId};
 
 use super::chance::For;
+use super::control::Message;
 use super::queue::Happening;
 use super::sabotage::{self, Sabotage};
 use super::world::World;
@@ -26,7 +26,7 @@ const MAX_SETTLES: u32 = 1_000;
 pub(super) enum News {
     Up { session_present: bool },
     Down,
-    Command { delivery: u64, payload: Rc<[u8]>, retained: bool },
+    Command { delivery: u64, message: Rc<Message> },
     Delivered { seq: u64, refused: Option<u8> },
 }
 
@@ -188,10 +188,10 @@ impl World {
                     process.out.clear();
                     self.step(Input::Down);
                 }
-                News::Command { delivery, payload, retained } => {
+                News::Command { delivery, message } => {
                     let token = process.next_token;
                     process.next_token += 1;
-                    self.hear(token, delivery, payload.to_vec(), retained);
+                    self.hear(token, delivery, &message);
                 }
                 News::Delivered { seq, refused } => {
                     process.out.remove(&seq);
@@ -202,16 +202,15 @@ impl World {
         }
     }
 
-    fn hear(&mut self, token: u64, delivery: u64, payload: Vec<u8>, retained: bool) {
-        let name = decode_command(&payload).ok().map(|received| received.id);
+    fn hear(&mut self, token: u64, delivery: u64, message: &Message) {
         let Some(process) = self.process.as_mut() else { return };
-        process.tokens.insert(token, (delivery, name));
+        process.tokens.insert(token, (delivery, message.name.clone()));
         let swallows = self.sabotage == Some(Sabotage::CommandsSwallowed);
         if swallows && self.chance.at(token, For::Sabotage).u8(0..20) == 0 {
             return self.acknowledge(token);
         }
-        let payload = sabotage::command(self.sabotage, payload);
-        self.step(Input::Command { token, payload, retained });
+        let payload = sabotage::command(self.sabotage, message.payload.to_vec());
+        self.step(Input::Command { token, payload, retained: message.retained });
     }
 
     /// Lets the node decide, and carries it out in the agent's order.
@@ -278,21 +277,17 @@ impl World {
                 self.order(&outlet, number, order);
             }
         }
-        let early = self.sabotage == Some(Sabotage::AttemptsUncounted);
+        let hasty = sabotage::hasty(self.sabotage, &mut effects.acts);
         let Some(process) = self.process.as_mut() else { return };
-        let hasty = if early { super::acts::take_runs(&mut effects.acts) } else { Vec::new() };
-        let (batch, ready) = process.sequence.admit(effects, process.connection);
+        let connection = process.connection;
+        let (batch, ready) = process.sequence.admit(effects, connection);
         if let Some(batch) = batch {
             self.checker.submitted(batch.number, batch.last_seq);
             self.disk.submit(batch);
             self.flush();
         }
-        self.act_all(hasty);
+        self.act_all(hasty.into_iter().map(|act| (connection, act)).collect());
         self.act_all(ready);
-        if self.sabotage == Some(Sabotage::ActsBeforeWrites) {
-            let ready = self.process.as_mut().map(|process| process.sequence.stored(u64::MAX));
-            self.act_all(ready.unwrap_or_default());
-        }
     }
 
     pub(super) fn flush(&mut self) {

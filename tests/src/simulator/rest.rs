@@ -6,6 +6,9 @@ use super::world::World;
 /// What one record or event may need beyond what the outbox's budget counts.
 const SLACK_BYTES: u64 = 16 * 1024;
 
+/// Commands wait at the broker from 64 on; what outlets and clocks lead to goes on.
+const MAX_UNSTORED: usize = 64 + 64;
+
 impl World {
     /// ARCHITECTURE.md, limits.
     pub(super) fn check_bounds(&mut self) {
@@ -13,7 +16,10 @@ impl World {
         let state = process.node.state();
         let (queues, tasks) = (state.queues, &self.settings.tasks);
         let most = u64::try_from(tasks.max_queued).expect("a count of tasks");
-        let broken = if queues.tasks_queued > most {
+        let unstored = process.sequence.unstored();
+        let broken = if unstored > MAX_UNSTORED {
+            format!("{unstored} batches wait for the disk, of about 64")
+        } else if queues.tasks_queued > most {
             format!("{} tasks wait, of at most {most}", queues.tasks_queued)
         } else if queues.outbox_bytes > self.settings.outbox_max_bytes + SLACK_BYTES {
             let max_bytes = self.settings.outbox_max_bytes;
@@ -54,6 +60,10 @@ impl World {
         if let Some(name) = self.unanswered() {
             let sentence = format!("each command gets one answer: {name} got none");
             self.broke(sentence);
+        }
+        let left = self.disk.sessions();
+        if !left.is_empty() {
+            self.broke(format!("what is over leaves the disk: there is still {}", left.join(", ")));
         }
     }
 }

@@ -2,15 +2,17 @@
 //! driver or clock would do, or what a careless node would make of a command. They prove that the
 //! checker sees; the node that is shipped has no switch for any of them.
 
-use edge_agent::node::Found;
+use edge_agent::node::{Act, Found};
 use edge_protocol::codec::{Encoding, decode_command, encode};
 use edge_protocol::command::{Extension, Request};
 
 /// A deliberate bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
-    /// Acts don't wait for the disk: an acknowledgement before the write.
-    ActsBeforeWrites,
+    /// A command is acknowledged before its answer is written.
+    AcknowledgedEarly,
+    /// An event goes out before it is written.
+    PublishedEarly,
     /// A crash loses the last batch that was flushed: a missing fsync.
     FlushesForgotten,
     /// Orders wait for the disk, offs among them.
@@ -57,31 +59,29 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Each with the sentences by which it is recognised: any of them.
-    pub const ALL: [(Self, &[&str]); 22] = [
-        (Self::ActsBeforeWrites, &["on disk", "is durable before"]),
-        (Self::FlushesForgotten, &["`seq` rises by one", "nothing accepted is"]),
+    pub const ALL: [(Self, &[&str]); 23] = [
+        (Self::AcknowledgedEarly, &["a command is acknowledged once its answer is on disk"]),
+        (Self::PublishedEarly, &["an event is published once it is on disk"]),
+        (Self::FlushesForgotten, &["`seq` rises by one"]),
         (Self::OffsBehindFlushes, &["P1, power is cut on time"]),
-        (
-            Self::WallClockDeadlines,
-            &["nobody is cut early", "P1, power is cut", "moves no deadline"],
-        ),
-        (Self::UnsyncedTrusted, &["nobody is cut early", "P1, power is cut", "moves no deadline"]),
+        (Self::WallClockDeadlines, &["P1, power is cut on time", "P2, nobody is cut early"]),
+        (Self::UnsyncedTrusted, &["nobody is cut early", "P1, power is cut on time"]),
         (Self::LeasesNotRenewed, &["a lease never cuts before the off time"]),
         (Self::LeasesIgnored, &["P1, power is cut at most 15 s after the off time by the lease"]),
         (Self::LeasesCutEarly, &["a lease never cuts before the off time"]),
         (Self::LeasesKept, &["a lease is cleared within 2 s of the end"]),
         (Self::OffsForgotten, &["P1, power is cut on time"]),
-        (Self::AnswersForgotten, &["each command gets one answer", "at most one effect"]),
+        (Self::AnswersForgotten, &["each command gets one answer"]),
         (Self::CommandsSwallowed, &["a command is acknowledged once its answer is on disk"]),
         (Self::SessionsForgotten, &["nothing accepted is lost"]),
         (Self::SeqsReused, &["`seq` rises by one"]),
-        (Self::EventsLost, &["`seq` rises by one", "nobody refused it", "every event arrives"]),
+        (Self::EventsLost, &["nothing that has a `seq` is dropped"]),
         (Self::EventsChanged, &["an event is published unchanged"]),
         (Self::AttemptsUncounted, &["the attempt count is durable before an attempt starts"]),
         (Self::RetriesBeyond, &["`max_retries` allows"]),
         (Self::HopelessRetried, &["64 and 65 fail for good"]),
         (Self::WarningsTwice, &["a warning is sent once"]),
-        (Self::ExtensionsInexact, &["moves the deadline by exactly that much"]),
+        (Self::ExtensionsInexact, &["an extension moves the deadline by exactly that much"]),
         (Self::GraceForgotten, &["the off time is the deadline plus the grace"]),
     ];
 }
@@ -108,6 +108,17 @@ pub(super) fn found(sabotage: Option<Sabotage>, found: &mut Found) {
     }
 }
 
+/// What a loop does before its writes are on disk.
+pub(super) fn hasty(sabotage: Option<Sabotage>, acts: &mut Vec<Act>) -> Vec<Act> {
+    let hasty = |act: &mut Act| match sabotage {
+        Some(Sabotage::AcknowledgedEarly) => matches!(act, Act::Acknowledge(_)),
+        Some(Sabotage::PublishedEarly) => matches!(act, Act::Publish { .. }),
+        Some(Sabotage::AttemptsUncounted) => matches!(act, Act::Run { .. }),
+        _ => false,
+    };
+    acts.extract_if(.., hasty).collect()
+}
+
 /// What the node is given of a command.
 pub(super) fn command(sabotage: Option<Sabotage>, payload: Vec<u8>) -> Vec<u8> {
     let mangles = matches!(
@@ -119,10 +130,11 @@ pub(super) fn command(sabotage: Option<Sabotage>, payload: Vec<u8>) -> Vec<u8> {
                 | Sabotage::GraceForgotten
         )
     );
-    let command = decode_command(&payload).ok().filter(|_| mangles);
-    let Some(mut command) = command.and_then(|received| received.command.ok()) else {
+    if !mangles {
         return payload;
-    };
+    }
+    let command = decode_command(&payload).ok().and_then(|received| received.command.ok());
+    let Some(mut command) = command else { return payload };
     match (sabotage, &mut command.request) {
         (Some(Sabotage::RetriesBeyond), Request::TaskSubmit(submit)) => submit.max_retries += 1,
         (Some(Sabotage::WarningsTwice), Request::SessionStart(start)) => {

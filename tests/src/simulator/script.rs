@@ -2,6 +2,7 @@
 //! decides it before anything runs, so that a failing one can be shortened entry by entry.
 
 use std::fmt;
+use std::rc::Rc;
 
 use edge_agent::node::settings::Settings;
 
@@ -10,9 +11,9 @@ use super::chaos::{self, Trouble};
 use super::control::{Control, Message};
 
 /// How long the pauses between two commands are on average, in one world or another,
-const COMMANDS_EVERY_MS: [u64; 4] = [20_000, 60_000, 120_000, 240_000];
+const COMMANDS_EVERY_MS: [u64; 4] = [30_000, 90_000, 180_000, 300_000];
 /// and between two troubles.
-const TROUBLES_EVERY_MS: [u64; 4] = [20_000, 90_000, 240_000, 600_000];
+const TROUBLES_EVERY_MS: [u64; 4] = [30_000, 120_000, 300_000, 900_000];
 
 /// One thing that the world does.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
     /// The control plane sends a message.
-    Command(Message),
+    Command(Rc<Message>),
     Trouble(Trouble),
 }
 

@@ -26,19 +26,19 @@ pub(super) fn settings(rng: &mut Rng) -> Settings {
     let mut stations: BTreeMap<StationId, Vec<OutletId>> = BTreeMap::new();
     outlets.insert(id("plug-1"), outlet("tasmota", Rest::Off, Button::Obey, true));
     stations.insert(id("pc-1"), vec![id("plug-1")]);
-    if rng.u8(0..2) == 0 {
+    if rng.u8(0..5) < 2 {
         outlets.insert(id("plug-2"), outlet("tasmota", Rest::Off, Button::Undo, true));
         outlets.insert(id("relay-1"), outlet("gpio", Rest::Off, Button::Obey, false));
         stations.insert(id("pc-2"), vec![id("plug-2"), id("relay-1")]);
     }
-    if rng.u8(0..3) == 0 {
+    if rng.u8(0..4) == 0 {
         outlets.insert(id("plug-3"), outlet("tasmota", Rest::Off, Button::Undo, true));
         stations.insert(id("pc-3"), vec![id("plug-3")]);
     }
-    if rng.u8(0..4) == 0 {
+    if rng.u8(0..8) == 0 {
         outlets.insert(id("modem"), outlet("tasmota", Rest::On, Button::Obey, true));
     }
-    if rng.u8(0..4) == 0 {
+    if rng.u8(0..8) == 0 {
         outlets.insert(id("lamp"), outlet("tasmota", Rest::Keep, Button::Obey, true));
     }
     Settings {
