@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::command::{Command, Empty, Request};
 use tests::ask::{run, start_on};
+use tests::figure::{figure, is_long};
 use tests::ledger::Ledger;
 
 use crate::rig::Rig;
-use crate::{figure, long, seed};
+use crate::seed;
 
 const DAMAGES: usize = 8;
 const DAMAGES_LONG: usize = 200;
@@ -21,7 +22,7 @@ async fn whatever_was_damaged_outlets_that_nothing_covers_go_off_and_a_loss_is_t
     let seed = seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut rig = Rig::new().await?;
-    let (damages, mut told) = (if long() { DAMAGES_LONG } else { DAMAGES }, 0);
+    let (damages, mut told) = (if is_long() { DAMAGES_LONG } else { DAMAGES }, 0);
     for round in 0..damages {
         let told_lost = Box::pin(damaged(&mut rig, round, &mut random)).await;
         told += usize::from(told_lost.with_context(|| format!("seed {seed}, round {round}"))?);

@@ -11,18 +11,8 @@ mod points;
 mod rig;
 mod scenarios;
 
-/// Whether the long counts are asked for.
-fn long() -> bool {
-    std::env::var_os("EDGE_AGENT_LONG").is_some_and(|value| !value.is_empty())
-}
-
+/// The seed asked for, or any.
 fn seed() -> u64 {
     let asked = std::env::var("EDGE_AGENT_CRASH_SEED").ok();
     asked.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a number"))
-}
-
-/// One line of the table of figures.
-#[expect(clippy::print_stdout, reason = "figures are what the long version is run for")]
-fn figure(part: &str, what: &str, value: impl std::fmt::Display) {
-    println!("FIGURE\t{part}\t{what}\t{value}");
 }

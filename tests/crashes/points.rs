@@ -7,10 +7,12 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, Result};
 
+use tests::figure::{figure, is_long};
+
 use crate::fragile::Point;
 use crate::rig::Rig;
 use crate::scenarios::Scenario;
-use crate::{figure, long, seed};
+use crate::seed;
 
 /// Fewer points are not everything that matters.
 const LEAST: usize = 60;
@@ -38,7 +40,7 @@ fn a_kill_at_any_named_point_loses_nothing_and_doubles_nothing() -> Result<()> {
     let points = passed()?;
     assert!(points.len() >= LEAST, "only {} points: {:?}", points.len(), points.keys());
     let mut cases = Vec::new();
-    for _ in 0..if long() { TIMES_LONG } else { TIMES } {
+    for _ in 0..if is_long() { TIMES_LONG } else { TIMES } {
         for (name, passings) in &points {
             let (scenario, most) = passings[random.usize(..passings.len())];
             let point = Point { name: name.clone(), passing: random.u64(1..=most) };

@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
     reason = "a story measures real time, prints its figures, and passes over other events"
 )]
@@ -24,6 +23,7 @@ use edge_protocol::codec::{Encoding, encode};
 use edge_protocol::event::{Event, What};
 use edgectl::lab::agent::Agent;
 use rustls::ServerConfig;
+use tests::figure::is_long;
 use tests::ledger::Ledger;
 use tests::plug::goes_off;
 use tests::{Story, start, time, within};
@@ -91,7 +91,7 @@ impl Site {
 #[tokio::test]
 async fn a_session_ends_on_time_and_every_event_arrives_whatever_the_broker_does() -> Result<()> {
     let mut site = Site::new().await?;
-    let hostile = if long() { Duration::from_secs(300) } else { Duration::from_secs(12) };
+    let hostile = if is_long() { Duration::from_secs(300) } else { Duration::from_secs(12) };
     let ends_at_ms = site.begins("s-1", 6_000).await?;
     let pid = site.agent.pid();
     let before_kib = process::resident_kib(pid)?;
@@ -228,10 +228,6 @@ fn has(ledger: &Ledger, kind: &str) -> bool {
     ledger.events().iter().any(|event: &Event| event.what.kind() == kind)
 }
 
-fn long() -> bool {
-    std::env::var("EDGE_AGENT_LONG").is_ok_and(|value| !value.is_empty())
-}
-
 fn figure(what: &str, value: impl std::fmt::Display) {
-    println!("FIGURE\thostile broker\t{what}\t{value}");
+    tests::figure::figure("hostile broker", what, value);
 }

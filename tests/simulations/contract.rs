@@ -1,9 +1,10 @@
 //! The contract holds, whatever the world does.
 
+use tests::figure::is_long;
 use tests::simulator::{Broken, Case, Done, Plan, kinds, run, shrink, tell};
 
 use super::figures::{Stopwatch, figure, say};
-use super::{each, long, number};
+use super::{each, number};
 
 /// The seeds of the short version, and how many hours each of them lives.
 const SEEDS: u64 = 240;
@@ -101,7 +102,7 @@ fn the_contract_holds_whatever_the_world_does() {
         None => {
             let count = number("EDGE_AGENT_SIM_SEEDS").unwrap_or(SEEDS);
             sum.add(first..first + count);
-            while long() && sum.failures.is_empty() && watch.seconds() < LONG_MINUTES * 60.0 {
+            while is_long() && sum.failures.is_empty() && watch.seconds() < LONG_MINUTES * 60.0 {
                 let next = first + sum.seeds;
                 sum.add(next..next + PORTION);
             }

@@ -12,7 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 
 /// Prints one figure.
 pub(crate) fn figure(what: &str, value: impl std::fmt::Display) {
-    println!("FIGURE\tsimulator\t{what}\t{value}");
+    tests::figure::figure("simulator", what, value);
 }
 
 /// Prints a line for a person.

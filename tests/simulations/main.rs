@@ -13,11 +13,6 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// Whether the long version is asked for.
-fn long() -> bool {
-    std::env::var("EDGE_AGENT_LONG").is_ok_and(|value| !value.is_empty())
-}
-
 /// Does `work` on each of `all`, on as many threads as there are cores; the results in order.
 fn each<I: Sync, T: Send>(all: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);

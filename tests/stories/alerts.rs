@@ -11,14 +11,11 @@ use edgectl::ca::Validity;
 use edgectl::lab::plug::Fault;
 use serde_json::json;
 use tests::desk::{Desk, Layout, now_ms};
+use tests::figure::{figure, is_long};
 use tests::identity::identify;
 use tests::page::Look;
 use tests::prometheus::Prometheus;
 use tests::script;
-
-fn long() -> bool {
-    std::env::var_os("EDGE_AGENT_LONG").is_some_and(|long| !long.is_empty())
-}
 
 /// Replaces the page's address in the configuration by the one it has: so it keeps it from now on.
 fn keep_address(desk: &Desk, look: &Look) -> Result<()> {
@@ -35,7 +32,7 @@ async fn restart(desk: &mut Desk) -> Result<()> {
 
 #[tokio::test]
 async fn alerts_fire_for_what_goes_wrong_at_outlets_links_and_queues() -> Result<()> {
-    if !long() {
+    if !is_long() {
         return Ok(());
     }
     let layout = Layout { tasks: "\n[outbox]\nmax_bytes = 1048576\n", ..Layout::plugs(3) };
@@ -105,13 +102,13 @@ async fn alerts_fire_for_what_goes_wrong_at_outlets_links_and_queues() -> Result
     desk.agent.take().context("it runs")?.stop().await?;
     prometheus.fires("EdgeAgentDown").await?;
     fired.push("EdgeAgentDown");
-    println!("FIGURE\tpage\talerts fired by a real agent in a real Prometheus\t{}", fired.len());
+    figure("page", "alerts fired by a real agent in a real Prometheus", fired.len());
     Ok(())
 }
 
 #[tokio::test]
 async fn alerts_fire_for_a_clock_that_nobody_set_and_a_certificate_near_its_end() -> Result<()> {
-    if !long() {
+    if !is_long() {
         return Ok(());
     }
     let layout = Layout { synced: false, ..Layout::plugs(1) };

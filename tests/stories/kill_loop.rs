@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::{Context as _, Result};
 use edge_protocol::id::CommandId;
 use tests::ask::{run, start_on, wait};
+use tests::figure::{figure, is_long};
 use tests::ledger::Ledger;
 use tests::row::Row;
 
@@ -20,19 +21,14 @@ const KINDS_OF_ENDS: [&str; 2] = ["session.ended", "task.succeeded"];
 const SCRIPT: &str = "#!/bin/sh\necho \"$EDGE_TASK_ID $EDGE_TASK_ATTEMPT\" >>\"$0.log\"\n";
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "figures are what the long version is run for")]
 async fn twenty_kills_under_load_lose_nothing_that_was_accepted_and_double_nothing() -> Result<()> {
-    let sites = if std::env::var_os("EDGE_AGENT_LONG").is_some_and(|long| !long.is_empty()) {
-        SITES_LONG
-    } else {
-        1
-    };
+    let sites = if is_long() { SITES_LONG } else { 1 };
     for _ in 0..sites {
         let seed = fastrand::u64(..);
         let site = Box::pin(chaos(fastrand::Rng::with_seed(seed)));
         site.await.with_context(|| format!("seed {seed}"))?;
     }
-    println!("FIGURE\tkills under load\tkills\t{}", sites * KILLS);
+    figure("kills under load", "kills", sites * KILLS);
     Ok(())
 }
 

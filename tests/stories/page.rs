@@ -7,6 +7,7 @@ use edge_protocol::codec::Encoding;
 use edgectl::lab::plug::Fault;
 use serde_json::{Value, json};
 use tests::desk::Desk;
+use tests::figure::figure;
 use tests::page::{Crowd, Look, find_program};
 use tests::program::edge_agent;
 use tests::transcript::number;
@@ -191,7 +192,7 @@ async fn a_crowd_that_looks_delays_no_off() -> Result<()> {
     // The crowd shares this machine with the agent, and with other tests: one off may wait for a
     // processor, but not most of them.
     assert!(late_ms[late_ms.len() / 2] <= 1_000, "{late_ms:?} ms late");
-    println!("FIGURE\tpage\toff lateness under 100 who look, median of 7, ms\t{}", late_ms[3]);
+    figure("page", "off lateness under 100 who look, median of 7, ms", late_ms[3]);
     drop((crowd, rude));
     within("the page answers again", async { look.get("/healthz").await }).await?;
     Ok(())
