@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod host;
 pub mod link;
 pub mod local;
+pub mod log;
 pub mod node;
 pub mod runners;
 pub mod status;

@@ -1,11 +1,10 @@
 //! `edge-agent`: arguments in, exit code out.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use edge_agent::{agent, chain, config, local, status};
+use edge_agent::{agent, chain, config, local, log, status};
 
 /// sysexits(3).
 const UNAVAILABLE: u8 = 69;
@@ -64,7 +63,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Verb::Run => {
-            start_log();
+            log::start();
             match runtime.block_on(agent::run(config)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(UNAVAILABLE, &chain(&error)),
@@ -78,16 +77,6 @@ fn main() -> ExitCode {
             Err(error) => fail(UNAVAILABLE, &chain(&error)),
         },
     }
-}
-
-/// Logs to standard error, which systemd hands to the journal; `RUST_LOG` chooses how much.
-fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn"));
-    // In a file or the journal, escape codes would only hide words from a search.
-    let ansi = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
-    log.with_writer(std::io::stderr).init();
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {

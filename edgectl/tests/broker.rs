@@ -8,7 +8,7 @@ use edge_protocol::id::{GroupId, NodeId};
 use edge_protocol::topic::{DEFAULT_ROOT, Topics};
 use edgectl::ca::{Authority, Issued, Validity};
 use edgectl::control::{ControlPlane, Endpoint, Message, PublishError};
-use edgectl::lab::broker::{Broker, BrokerOptions};
+use edgectl::lab::broker::{Broker, BrokerError, BrokerOptions};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
@@ -394,4 +394,13 @@ async fn a_dropped_broker_leaves_nothing_behind() {
     drop(site);
     assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
     assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn a_broker_whose_port_somebody_else_has_is_not_taken_for_a_running_one() {
+    let mut site = Site::start().await;
+    site.broker.stop().await.unwrap();
+    let _stranger = std::net::TcpListener::bind(("127.0.0.1", site.broker.port())).unwrap();
+    let error = limit(site.broker.start_again()).await.unwrap_err();
+    assert!(matches!(error, BrokerError::Ended { .. }), "{error}");
 }

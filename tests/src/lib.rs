@@ -9,6 +9,7 @@
 )]
 
 pub mod ask;
+pub mod container;
 pub mod desk;
 pub mod identity;
 pub mod ledger;

@@ -12,6 +12,7 @@ mod command_line;
 mod commands;
 mod holds;
 mod identities;
+mod installed;
 mod kill_loop;
 mod killed;
 mod leases;

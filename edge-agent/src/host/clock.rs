@@ -65,6 +65,11 @@ impl Clock {
     /// The clocks of this machine, the wall clock judged by `source`.
     #[must_use]
     pub fn new(source: ClockSource) -> Self {
+        if source == ClockSource::Auto
+            && let Err(error) = ask_kernel()
+        {
+            tracing::warn!(%error, "the kernel may not be asked whether the clock is synced");
+        }
         Self { sync: Mutex::new(Sync::new(source)), started: boot_now() }
     }
 
@@ -132,8 +137,15 @@ fn set_by_now() -> bool {
 
 /// False also where a sandbox forbids the question.
 fn kernel_says_synced() -> bool {
+    ask_kernel().is_ok_and(|error_us| error_us < UNDISCIPLINED_ERROR_US)
+}
+
+/// By how much the wall clock may be wrong, in microseconds.
+fn ask_kernel() -> io::Result<i128> {
+    // No mode is set, so nothing is.
     let mut timex = Timex::default();
-    adjtimex(&mut timex).is_ok() && i128::from(timex.0.maxerror) < UNDISCIPLINED_ERROR_US
+    adjtimex(&mut timex)?;
+    Ok(i128::from(timex.0.maxerror))
 }
 
 fn boot_now() -> BootMs {

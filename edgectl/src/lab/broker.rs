@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,7 +26,6 @@ use edge_protocol::id::{GroupId, NodeId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::mosquitto::find_mosquitto;
@@ -36,6 +35,8 @@ use crate::ca::{self, Authority, CONTROL_PLANE};
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks whether it listens.
 const LOOK: Duration = Duration::from_millis(5);
+/// What it logs once its port is open and its sessions are read.
+const RUNNING: &str = " running\n";
 /// mosquitto ends at once when asked; past this it hangs.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Ports below the ones that the kernel gives to outgoing connections (32768 and up), so that
@@ -263,7 +264,10 @@ impl Drop for Process {
     }
 }
 
+/// Runs it until it says that it runs. Whether its port answers would not do: a broker that is
+/// about to find the port taken would be told by whoever took it.
 async fn run(program: &Path, folder: &Path, port: u16) -> Result<Process, BrokerError> {
+    let said_before = log(folder).len();
     let log_file = File::options().create(true).append(true).open(folder.join("mosquitto.log"));
     let log_file = log_file.map_err(BrokerError::Files)?;
     let errors = log_file.try_clone().map_err(BrokerError::Files)?;
@@ -283,7 +287,7 @@ async fn run(program: &Path, folder: &Path, port: u16) -> Result<Process, Broker
                 process.child = None;
                 return Err(BrokerError::Ended { log: tail(folder) });
             }
-            if TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.is_ok() {
+            if log(folder).get(said_before..).is_some_and(|said| said.contains(RUNNING)) {
                 return Ok(());
             }
             sleep(LOOK).await;
