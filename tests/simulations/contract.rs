@@ -7,7 +7,7 @@ use super::figures::{Stopwatch, figure, say};
 use super::{each, number};
 
 /// The seeds of the short version, and how many hours each of them lives.
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 500;
 const HOURS: u64 = 4;
 /// The long version goes on for so many minutes.
 const LONG_MINUTES: f64 = 10.0;

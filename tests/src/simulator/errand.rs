@@ -98,7 +98,7 @@ impl World {
         };
         if let Ok(reading) = &mut result {
             // The rest as it was read, from when its answer came.
-            let booted = real - self.clocks.now().boot.uptime_ms();
+            let booted = real.saturating_sub(self.clocks.now().boot.uptime_ms());
             reading.lease_off_at = reading.lease_off_at.map(|told| {
                 BootMs::from((told.uptime_ms() + (when - real)).saturating_sub(booted))
             });

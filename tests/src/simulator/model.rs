@@ -247,6 +247,22 @@ impl Model {
                 ));
             }
         }
+        let known = |id: &OutletId| {
+            state.outlets.iter().any(|outlet| outlet.outlet == *id && outlet.hold.is_some())
+        };
+        let lost = |(id, hold): &(&OutletId, &Hold)| exact && hold.until > real && !known(id);
+        if let Some((id, _)) = self.holds.iter().find(lost) {
+            return Err(format!(
+                "nothing accepted is lost: the hold on {id} is gone after a start"
+            ));
+        }
+        let open = self.tasks.values().filter(|task| task.allowed > 0).count() as u64;
+        let told = state.queues.tasks_queued + state.queues.tasks_running;
+        if told != open {
+            return Err(format!(
+                "nothing accepted is lost: {told} tasks are there after a start, not {open}"
+            ));
+        }
         for told in &state.sessions {
             let session = self.session(&told.session)?;
             if let Some(remaining_ms) = told.remaining_ms.filter(|_| told.phase == "active") {

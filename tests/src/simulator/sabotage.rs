@@ -37,6 +37,10 @@ pub enum Sabotage {
     CommandsSwallowed,
     /// A start loses a session.
     SessionsForgotten,
+    /// A start loses a hold.
+    HoldsForgotten,
+    /// A start loses a task.
+    TasksForgotten,
     /// A start loses the last few events, so that their numbers are given again.
     SeqsReused,
     /// The disk drops an event now and then.
@@ -59,7 +63,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Each with the sentences by which it is recognised: any of them.
-    pub const ALL: [(Self, &[&str]); 23] = [
+    pub const ALL: [(Self, &[&str]); 25] = [
         (Self::AcknowledgedEarly, &["a command is acknowledged once its answer is on disk"]),
         (Self::PublishedEarly, &["an event is published once it is on disk"]),
         (Self::FlushesForgotten, &["`seq` rises by one"]),
@@ -74,6 +78,8 @@ impl Sabotage {
         (Self::AnswersForgotten, &["each command gets one answer"]),
         (Self::CommandsSwallowed, &["a command is acknowledged once its answer is on disk"]),
         (Self::SessionsForgotten, &["nothing accepted is lost"]),
+        (Self::HoldsForgotten, &["nothing accepted is lost"]),
+        (Self::TasksForgotten, &["nothing accepted is lost"]),
         (Self::SeqsReused, &["`seq` rises by one"]),
         (Self::EventsLost, &["nothing that has a `seq` is dropped"]),
         (Self::EventsChanged, &["an event is published unchanged"]),
@@ -86,6 +92,12 @@ impl Sabotage {
     ];
 }
 
+fn forget(kind: &'static [u8], found: &mut Found) {
+    if let Some(row) = found.rows.iter().position(|(key, _)| key.starts_with(kind)) {
+        found.rows.remove(row);
+    }
+}
+
 /// What a start is given of what is on disk.
 pub(super) fn found(sabotage: Option<Sabotage>, found: &mut Found) {
     let row_of = |kind: &'static [u8]| move |(key, _): &(Vec<u8>, Vec<u8>)| key.starts_with(kind);
@@ -94,11 +106,9 @@ pub(super) fn found(sabotage: Option<Sabotage>, found: &mut Found) {
             let answer = row_of(b"command/");
             found.rows.retain(|row| !answer(row));
         }
-        Some(Sabotage::SessionsForgotten) => {
-            if let Some(session) = found.rows.iter().position(row_of(b"session/")) {
-                found.rows.remove(session);
-            }
-        }
+        Some(Sabotage::SessionsForgotten) => forget(b"session/", found),
+        Some(Sabotage::HoldsForgotten) => forget(b"hold/", found),
+        Some(Sabotage::TasksForgotten) => forget(b"task/", found),
         Some(Sabotage::SeqsReused) => {
             let marks = row_of(b"node/outbox");
             found.rows.retain(|row| !marks(row));

@@ -167,8 +167,18 @@ impl Model {
                         off - real
                     ));
                 }
-                let begun = !matches!(session.phase, Phase::Pending { .. });
-                if !begun {
+                if let Phase::Ending { off, .. } = session.phase
+                    && !session.vague
+                    && ended.late_ms != real.saturating_sub(off)
+                {
+                    return Err(format!(
+                        "`session.ended` tells how late it is: {} tells {} ms, {} ms after its off time",
+                        ended.session,
+                        ended.late_ms,
+                        real.saturating_sub(off)
+                    ));
+                }
+                if matches!(session.phase, Phase::Pending { .. }) {
                     self.sessions.remove(&ended.session);
                 } else {
                     self.over(&ended.session);
