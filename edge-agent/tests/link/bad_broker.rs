@@ -202,26 +202,6 @@ async fn nothing_is_acknowledged_unasked_and_nothing_for_an_earlier_connection()
 }
 
 #[tokio::test]
-async fn a_broker_that_sends_more_than_it_may_is_hung_up_on() {
-    let authority = Authority::new();
-    let broker = Scripted::start(&authority, |stage| {
-        let mut peer = stage.accept_up(false);
-        for id in 1..=65 {
-            peer.command(id, "flood");
-        }
-        assert_eq!(peer.next(), None);
-    });
-    let mut node = Node::start(settings(&authority, NODE, broker.port));
-    node.up().await;
-    for _ in 0..64 {
-        node.command().await;
-    }
-    let (reason, _) = node.down().await;
-    assert!(reason.contains("more commands"), "{reason}");
-    broker.finish().await;
-}
-
-#[tokio::test]
 async fn a_refused_subscription_is_no_connection() {
     let authority = Authority::new();
     let broker = Scripted::start(&authority, |stage| {
