@@ -23,6 +23,7 @@ mod mutations;
 mod node;
 #[cfg(test)]
 mod overrun;
+#[cfg(test)]
 mod real_broker;
 #[cfg(test)]
 mod scripted;
