@@ -1,11 +1,12 @@
 //! Scripts of an operator, in the folder that the node runs them from.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use edgectl::lab::site::Site;
 
 use crate::within;
@@ -18,9 +19,18 @@ const LOOK: Duration = Duration::from_millis(10);
 /// # Errors
 /// It can't be written.
 pub fn put(site: &Site, name: &str, lines: &str) -> Result<()> {
-    let path = path(site, name);
-    fs::write(&path, format!("#!/bin/sh\n{lines}\n"))?;
-    Ok(fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?)
+    // Another process writes it: a story beside this one may fork at any moment, its child would
+    // hold our open file for an instant, and a file that is open for writing can't be run.
+    let mut writer = Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(path(site, name))
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut input = writer.stdin.take().context("it is piped")?;
+    input.write_all(format!("#!/bin/sh\n{lines}\n").as_bytes())?;
+    drop(input);
+    ensure!(writer.wait()?.success(), "{name} could not be written");
+    Ok(())
 }
 
 /// Where the script `name`, or a file that it writes beside itself, is.
