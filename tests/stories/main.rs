@@ -18,6 +18,7 @@ mod killed;
 mod leases;
 mod plug_faults;
 mod plug_hands;
+mod protocol;
 mod queue;
 mod refusals;
 mod repeats;
