@@ -12,6 +12,7 @@ use edgectl::lab::site::Site;
 pub use edgectl::lab::wall::now_ms;
 use serde_json::{Value, json};
 
+use crate::protocol::{self, DOCUMENTS};
 use crate::transcript::{ANY, Transcript, is_about, seq, text};
 use crate::{outlet, station, within};
 
@@ -199,10 +200,13 @@ impl Desk {
     /// # Errors
     /// It is not.
     pub async fn ask(&mut self, kind: &str, body: Value) -> Result<String> {
-        let id = self.send(kind, body).await?;
-        let answer = self.answer(&id).await?;
+        let command = self.command(kind, body);
+        self.publish(&command).await?;
+        let answer = self.answer(&id(&command)).await?;
         ensure!(answer["type"] == "command.accepted", "{kind} was not accepted: {answer}");
-        Ok(id)
+        // What a node takes is what the documents say.
+        DOCUMENTS.check(&format!("command.{kind}"), &encode(self.site.encoding, &command))?;
+        Ok(id(&command))
     }
 
     /// Sends a command that is rejected, and returns the code and the message.
@@ -344,6 +348,7 @@ impl Desk {
         let json = first == b'{';
         ensure!(json == (self.site.encoding == Encoding::Json), "in the other encoding: {first:x}");
         let read: Value = decode(&message.payload)?;
+        protocol::said(topics, &message)?;
         if message.topic == topics.events() {
             ensure!(!message.retain, "an event is retained: {read}");
             let typed = serde_json::to_value(decode_event(&message.payload)?)?;

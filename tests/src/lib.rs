@@ -21,6 +21,7 @@ pub mod page;
 pub mod plug;
 pub mod program;
 pub mod prometheus;
+pub mod protocol;
 pub mod row;
 pub mod script;
 pub mod service;
@@ -93,7 +94,10 @@ impl Story {
     /// The lab can't be set up.
     pub async fn with_plug(encoding: Encoding, profile: Profile) -> Result<Self> {
         let node = "pi-0042".parse()?;
-        let site = Site::start(&node, encoding).await?;
+        let mut site = Site::start(&node, encoding).await?;
+        site.inspect(|topics, message| {
+            protocol::said(topics, message).map_err(|error| format!("{error:#}"))
+        });
         let plug = FakePlug::start(profile).await?;
         site.configure(&(outlet("plug-1", &plug) + &station("pc-1", &["plug-1"])))?;
         Ok(Self { site, plug })

@@ -21,6 +21,7 @@ mod leases;
 mod page;
 mod plug_faults;
 mod plug_hands;
+mod protocol;
 mod queue;
 mod refusals;
 mod repeats;

@@ -44,7 +44,11 @@ pub struct Site {
     /// The last status and state that came.
     status: Option<Status>,
     state: Option<State>,
+    inspect: Option<Inspect>,
 }
+
+/// Looks at a message of a node before anything else does; the error says what is wrong with it.
+pub type Inspect = fn(&Topics, &Message) -> Result<(), String>;
 
 /// Why a site can't be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +118,13 @@ impl Site {
             events: VecDeque::new(),
             status: None,
             state: None,
+            inspect: None,
         })
+    }
+
+    /// Has every message of the node looked at by `inspect`, from now on.
+    pub fn inspect(&mut self, inspect: Inspect) {
+        self.inspect = Some(inspect);
     }
 
     /// The site's files: `ca.pem`, `node.pem`, `node.key`, `scripts/`, `data/`, `agent.toml`, `agent.log`.
@@ -280,6 +290,9 @@ impl Site {
         let unreadable =
             |reason: String| SiteError::Unreadable { topic: message.topic.clone(), reason };
         let payload = &message.payload;
+        if let Some(inspect) = self.inspect {
+            inspect(&self.topics, message).map_err(unreadable)?;
+        }
         if message.topic == self.topics.events() {
             let event = decode_event(payload).map_err(|error| unreadable(error.to_string()))?;
             self.events.push_back(event);
