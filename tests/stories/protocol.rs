@@ -130,7 +130,7 @@ fn asks() -> Vec<(&'static str, Value, Then)> {
         ask(("task.retry", json!({ "task": "bad" })), &[("task.queued", "bad")]),
         ask(task("slow", "slow.sh", 0), &[("task.started", "slow")]),
         ask(("task.cancel", json!({ "task": "slow" })), &[("task.cancelled", "slow")]),
-        ask(("node.report", json!({})), &[("node.report", ""), ("node.link", "")]),
+        ask(("node.report", json!({})), &[("node.report", "")]),
     ]
 }
 
