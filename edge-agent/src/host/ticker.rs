@@ -117,18 +117,22 @@ async fn keep(mut wishes: watch::Receiver<Wish>, ticks: Arc<Notify>) {
 struct Works {
     scheduler: JobScheduler,
     job: Option<Job>,
+    wound: bool,
 }
 
 impl Works {
     async fn new() -> Result<Self, JobSchedulerError> {
         let mut scheduler = JobScheduler::new_with_channel_size(CHANNEL_SIZE).await?;
         scheduler.init().await?;
-        Ok(Self { scheduler, job: None })
+        Ok(Self { scheduler, job: None, wound: false })
     }
 
     /// Has it tick from now on, whatever it did before.
     async fn wind(&mut self, ticks: &Arc<Notify>) -> Result<(), JobSchedulerError> {
-        self.scheduler.shutdown().await?;
+        let again = std::mem::replace(&mut self.wound, true);
+        if again {
+            self.scheduler.shutdown().await?;
+        }
         if let Some(job) = self.job.take() {
             self.scheduler.remove(&job.guid()).await?;
         }
@@ -139,8 +143,8 @@ impl Works {
         })?;
         self.scheduler.add(job.clone()).await?;
         self.job = Some(job);
-        // A loop that was ended can't be started again; a new one takes its place.
-        {
+        if again {
+            // A loop that was ended can't be started again; a new one takes its place.
             let mut waking = self.scheduler.scheduler.write().await;
             *waking = Default::default();
             waking.init(&self.scheduler.context).await;
