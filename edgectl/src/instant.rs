@@ -88,7 +88,9 @@ pub(crate) fn said(at_ms: u64, now_ms: u64) -> String {
 }
 
 fn said_in<Z: TimeZone>(at_ms: u64, now_ms: u64, zone: &Z) -> String {
-    let Ok(at) = moment(at_ms, zone) else { return format!("{at_ms} ms after 1970") };
+    // To the nearest second: a clock that ticks a millisecond apart makes no other instant.
+    let nearest_ms = at_ms.saturating_add(500) / 1_000 * 1_000;
+    let Ok(at) = moment(nearest_ms, zone) else { return format!("{at_ms} ms after 1970") };
     let same_day = moment(now_ms, zone).is_ok_and(|now| now.date_naive() == at.date_naive());
     let local = at.naive_utc() + at.offset().fix();
     local.format(if same_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
@@ -151,6 +153,7 @@ mod tests {
     fn an_instant_is_told_with_its_date_where_it_is_another_day() {
         let told = |ms| said_in(ms, NOW_MS, &zone());
         assert_eq!(told(NOW_MS + 1_800_000), "14:30:00");
+        assert_eq!(told(NOW_MS + 1_799_999), "14:30:00");
         assert_eq!(told(NOW_MS + 12 * 3_600_000), "2025-11-22 02:00:00");
         assert_eq!(told(u64::MAX), format!("{} ms after 1970", u64::MAX));
     }

@@ -352,16 +352,14 @@ fn config(folder: &Path, port: u16, operator_port: u16, options: &BrokerOptions)
     // As root mosquitto becomes another user, who may not read a temporary folder's key.
     let user = if geteuid().is_root() { "user root\n" } else { "" };
     let max_queued = options.max_queued;
-    let operators = options.operators_pem.as_ref().map_or_else(String::new, |_| {
-        format!(
-            "listener {operator_port} 127.0.0.1
-cafile {folder}/operators.pem
-certfile {folder}/broker.pem
+    let shown = format!(
+        "certfile {folder}/broker.pem
 keyfile {folder}/broker.key
 require_certificate true
-use_identity_as_username true
-"
-        )
+use_identity_as_username true"
+    );
+    let operators = options.operators_pem.as_ref().map_or_else(String::new, |_| {
+        format!("listener {operator_port} 127.0.0.1\ncafile {folder}/operators.pem\n{shown}\n")
     });
     format!(
         "{user}per_listener_settings false
@@ -377,10 +375,7 @@ allow_anonymous false
 acl_file {folder}/rights
 listener {port} 127.0.0.1
 cafile {folder}/ca.pem
-certfile {folder}/broker.pem
-keyfile {folder}/broker.key
-require_certificate true
-use_identity_as_username true
+{shown}
 use_username_as_clientid true
 {operators}"
     )
