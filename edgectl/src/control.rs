@@ -195,6 +195,25 @@ impl ControlPlane {
         outcome.await.unwrap_or(Err(PublishError::Closed))
     }
 
+    /// As [`Self::publish`], for many: they go out in their order, without waiting for the broker
+    /// between them.
+    ///
+    /// # Errors
+    /// [`PublishError`] of the first that is not taken.
+    pub async fn publish_all(&self, publications: Vec<Publication>) -> Result<(), PublishError> {
+        let mut outcomes = Vec::with_capacity(publications.len());
+        for publication in publications {
+            let (done, outcome) = oneshot::channel();
+            let order = Order::Publish { publication, done };
+            self.orders.send(order).await.map_err(|_| PublishError::Closed)?;
+            outcomes.push(outcome);
+        }
+        for outcome in outcomes {
+            outcome.await.unwrap_or(Err(PublishError::Closed))?;
+        }
+        Ok(())
+    }
+
     /// The next message, acknowledged to the broker by being taken. Waits without end; safe to
     /// drop half way.
     ///
