@@ -15,13 +15,15 @@ mod process;
 use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::{Encoding, encode};
 use edge_protocol::event::{Event, What};
 use edgectl::lab::agent::Agent;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rustls::ServerConfig;
 use tests::figure::is_long;
 use tests::ledger::Ledger;
@@ -185,43 +187,39 @@ async fn a_command_that_comes_again_and_again_takes_effect_once() -> Result<()> 
     site.ends_well("s-1").await
 }
 
-/// Told the moment that a command is acknowledged.
-static STORED: Mutex<Option<mpsc::Sender<()>>> = Mutex::new(None);
+/// The command of [`kill_at_acknowledgement`], and whom to kill.
+static LAST_COMMAND: Mutex<(Vec<u8>, i32)> = Mutex::new((vec![], 0));
 
-/// Sends a command once and says when it was acknowledged.
-fn hand_over(_: usize, stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<()> {
+/// Sends a command once, and kills the agent the moment that it acknowledges it.
+fn kill_at_acknowledgement(_: usize, stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<()> {
     let mut peer = Peer::new(stream, tls)?;
     peer.bring_up(false)?;
-    let command = LAST_COMMAND.lock().map(|command| command.clone()).unwrap_or_default();
+    let (command, agent) = LAST_COMMAND.lock().map(|it| it.clone()).unwrap_or_default();
     peer.publish(ill::COMMANDS, 7, &[], &command)?;
     peer.next_of(4)?;
-    if let Ok(Some(stored)) = STORED.lock().map(|mut stored| stored.take()) {
-        let _ = stored.send(());
-    }
-    peer.drain()
+    kill(Pid::from_raw(agent), Signal::SIGKILL)?;
+    Ok(())
 }
-
-/// The command of [`hand_over`].
-static LAST_COMMAND: Mutex<Vec<u8>> = Mutex::new(vec![]);
 
 #[tokio::test]
 async fn what_the_node_acknowledged_is_on_its_disk() -> Result<()> {
     let mut site = Site::new().await?;
-    let command = site.story.site.command(start("s-1", 1_000));
-    *LAST_COMMAND.lock().expect("nobody panics with it") = encode(Encoding::Json, &command);
-    let (stored, told) = mpsc::channel();
-    *STORED.lock().expect("nobody panics with it") = Some(stored);
-    site.front.taken_over(hand_over);
-    tokio::task::spawn_blocking(move || told.recv()).await?.context("an acknowledgement")?;
-    site.agent.kill()?;
-    site.front.given_back();
-    let agent = site.story.site.agent().await?;
-    let over = |ledger: &Ledger| ledger.count("session.ended", "s-1") > 0;
-    site.ledger.until(&mut site.story.site, "the session's end", over).await?;
-    ensure!(site.ledger.answer(&command.id) == Some(true), "what was acknowledged was kept");
-    site.ledger.judge()?;
-    ensure!(agent.stop().await?.success(), "the agent stops in order");
-    Ok(())
+    for round in 0..5 {
+        let session = format!("s-{round}");
+        let command = site.story.site.command(start(&session, 300));
+        let agent = i32::try_from(site.agent.pid())?;
+        *LAST_COMMAND.lock().expect("nobody panics with it") =
+            (encode(Encoding::Json, &command), agent);
+        site.front.taken_over(kill_at_acknowledgement);
+        site.agent.ended().await?;
+        site.front.given_back();
+        site.agent = site.story.site.agent().await?;
+        let over = |ledger: &Ledger| ledger.count("session.ended", &session) > 0;
+        site.ledger.until(&mut site.story.site, "the session's end", over).await?;
+        ensure!(site.ledger.answer(&command.id) == Some(true), "what was acknowledged was kept");
+    }
+    figure("kills at the acknowledgement of a command", 5);
+    site.ends_well("s-4").await
 }
 
 fn has(ledger: &Ledger, kind: &str) -> bool {
