@@ -10,7 +10,7 @@ use tests::program::{check, edge_agent, status, status_says};
 use tests::{Story, start};
 
 /// What is put in place of what, and why `check` does not take it.
-const MISTAKES: [(&str, &str, &str); 27] = [
+const MISTAKES: [(&str, &str, &str); 28] = [
     ("[node]", "[nodes]", "unknown field `nodes`"),
     ("[node]", "[node]\nname = \"x\"", "unknown field `name`"),
     ("[node]", "[node]\nid = \"pi 42\"", "is not an id"),
@@ -25,8 +25,9 @@ const MISTAKES: [(&str, &str, &str); 27] = [
     ("encoding = \"cbor\"", "encoding = \"xml\"", "unknown variant `xml`"),
     ("encoding = \"cbor\"", "topic_root = \"a/#\"", "topic_root must be"),
     ("node.key\"", "other.key\"", "can't be read"),
-    ("key_file = ", "key_file = \"/dev/null\" #", "holds no private key"),
-    ("cert_file = ", "cert_file = \"/dev/null\" #", "holds no certificate"),
+    ("key_file = ", "key_file = \"/dev/null\" #", "is no file"),
+    ("node.key\"", "ca.pem\"", "holds no private key"),
+    ("node.pem\"", "node.key\"", "holds no certificate"),
     ("ca_file = ", "ca_file = \"/no/such\" #", "can't be read"),
     ("source = \"trusted\"", "source = \"gps\"", "unknown variant `gps`"),
     ("[tasks]", "[tasks]\nconcurrency = 0", "concurrency must be 1 to 64"),

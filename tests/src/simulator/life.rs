@@ -54,7 +54,8 @@ impl Requests {
         else {
             return None;
         };
-        Some((&put.command, Some(at.parse().ok()?)))
+        let at = chrono::NaiveDateTime::parse_from_str(at, "%Y%m%dT%H%M%SZ").ok()?;
+        Some((&put.command, u64::try_from(at.and_utc().timestamp_millis()).ok()))
     }
 
     fn sent(&mut self, message: &Rc<Message>) {
@@ -280,13 +281,13 @@ impl World {
     }
 
     fn close(&mut self) {
+        // What they stand for is remembered: a removal may be long on its way.
         let schedules = self.requests.schedules.keys().cloned();
         let mut requests: Vec<_> =
             schedules.map(|schedule| Request::ScheduleRemove(ScheduleRef { schedule })).collect();
         requests.extend(self.checker.sessions().map(|session| {
             Request::SessionEnd(SessionEnd { session, immediate: true, abandon: false })
         }));
-        self.requests.schedules.clear();
         let wall_ms = self.clocks.true_wall();
         for (number, request) in requests.into_iter().enumerate() {
             let name = id(&format!("close-{}-{number}", self.clocks.real));

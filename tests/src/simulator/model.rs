@@ -65,6 +65,8 @@ pub(super) struct Hold {
     on: bool,
     until: u64,
     set_at: u64,
+    /// How much of it is left is not known for sure since a reboot.
+    vague: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -226,6 +228,7 @@ impl Model {
     /// The node starts again, and can't know how long it was away: at most since its last word on
     /// the clocks. `honest`: no wall clock was wrong.
     pub(super) fn unsure(&mut self, away_ms: u64, honest: bool) {
+        self.holds.values_mut().for_each(|hold| hold.vague = true);
         for session in self.sessions.values_mut() {
             session.vague = true;
             session.judged &= honest;
@@ -250,7 +253,14 @@ impl Model {
         let known = |id: &OutletId| {
             state.outlets.iter().any(|outlet| outlet.outlet == *id && outlet.hold.is_some())
         };
-        let lost = |(id, hold): &(&OutletId, &Hold)| exact && hold.until > real && !known(id);
+        // A booked session that begins takes over what is held on, and is not told before it has.
+        let begins = |session: &Session| matches!(session.phase, Phase::Pending { starts, .. } if starts <= real || session.vague);
+        let taken = |id: &OutletId| {
+            self.sessions.values().any(|session| session.outlets.contains(id) && begins(session))
+        };
+        let lost = |(id, hold): &(&OutletId, &Hold)| {
+            exact && !hold.vague && hold.until > real && !known(id) && !(hold.on && taken(id))
+        };
         if let Some((id, _)) = self.holds.iter().find(lost) {
             return Err(format!(
                 "nothing accepted is lost: the hold on {id} is gone after a start"

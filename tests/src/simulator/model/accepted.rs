@@ -43,7 +43,10 @@ impl Model {
             }
             Request::OutletSet(set) => {
                 let until = set.for_ms.map_or(FOR_EVER, |ms| real + ms);
-                self.holds.insert(set.outlet.clone(), Hold { on: set.on, until, set_at: real });
+                self.holds.insert(
+                    set.outlet.clone(),
+                    Hold { on: set.on, until, set_at: real, vague: false },
+                );
             }
             Request::OutletRelease(of) => {
                 self.holds.remove(&of.outlet);
