@@ -5,6 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+/// Descriptors that come and go: a figure that is being read, a connection that is being made.
+pub const FLEETING: usize = 3;
+
 /// One look at a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vitals {

@@ -253,10 +253,13 @@ impl Model {
         let known = |id: &OutletId| {
             state.outlets.iter().any(|outlet| outlet.outlet == *id && outlet.hold.is_some())
         };
-        // A booked session that begins takes over what is held on, and is not told before it has.
-        let begins = |session: &Session| matches!(session.phase, Phase::Pending { starts, .. } if starts <= real || session.vague);
+        // A session takes over what is held on; one that was booked, before it can be told.
+        let begun = |session: &Session| match session.phase {
+            Phase::Pending { starts, .. } => starts <= real || session.vague,
+            Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => true,
+        };
         let taken = |id: &OutletId| {
-            self.sessions.values().any(|session| session.outlets.contains(id) && begins(session))
+            self.sessions.values().any(|session| session.outlets.contains(id) && begun(session))
         };
         let lost = |(id, hold): &(&OutletId, &Hold)| {
             exact && !hold.vague && hold.until > real && !known(id) && !(hold.on && taken(id))
