@@ -26,6 +26,11 @@ use pipe::{Arrived, Order, Pipe};
 /// what arrives twice after a reconnect.
 const INBOX: u16 = 256;
 
+/// What fits the inbox all the same: QoS 0 telemetry is outside the broker's limit, and mosquitto
+/// up to 2.0.11 answers each acknowledgement with as many messages again
+/// (eclipse-mosquitto/mosquitto#2301).
+const ROOM: usize = 16_384;
+
 /// Where the broker is and what to show and verify there.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -156,8 +161,7 @@ impl ControlPlane {
     /// As [`Self::connect`].
     pub async fn connect_as(client_id: &str, endpoint: &Endpoint) -> Result<Self, ConnectError> {
         let (orders, taken) = mpsc::channel(usize::from(INBOX));
-        // QoS 0 telemetry is outside the broker's limit, so it gets as much room again.
-        let (arrived, inbox) = mpsc::channel(2 * usize::from(INBOX));
+        let (arrived, inbox) = mpsc::channel(ROOM);
         let mut pipe = Pipe::new(client_id, endpoint, INBOX, arrived)?;
         // Boxed: rumqttc's poll is some 10 KiB that every caller would carry.
         Box::pin(pipe.first_connection()).await.map_err(|reason| ConnectError::Refused {
