@@ -40,6 +40,11 @@ const GOOD_BYE: Duration = Duration::from_secs(1);
 /// Seven days, as a node's.
 const SESSION_EXPIRY_S: u32 = 7 * 24 * 3_600;
 
+/// What fits the inbox all the same: QoS 0 telemetry is outside the broker's limit, and mosquitto
+/// up to 2.0.11 answers each acknowledgement with as many messages again
+/// (eclipse-mosquitto/mosquitto#2301).
+const ROOM: usize = 16_384;
+
 /// Where the broker is and what to show and verify there.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -235,8 +240,7 @@ impl ControlPlane {
 
     async fn connect_in(role: &Role<'_>, endpoint: &Endpoint) -> Result<Self, ConnectError> {
         let (orders, taken) = mpsc::channel(usize::from(INBOX));
-        // QoS 0 telemetry is outside the broker's limit, so it gets as much room again.
-        let (arrived, inbox) = mpsc::channel(2 * usize::from(INBOX));
+        let (arrived, inbox) = mpsc::channel(ROOM);
         let (told, mut link) = watch::channel(Link::Up { forgotten: false });
         let mut pipe = Pipe::new(role, endpoint, INBOX, arrived, told)?;
         // Boxed: rumqttc's poll is some 10 KiB that every caller would carry.

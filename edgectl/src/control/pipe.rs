@@ -314,6 +314,10 @@ impl Pipe {
             Event::Incoming(Packet::Publish(publish)) => {
                 let wanted = publish.qos == QoS::AtLeastOnce;
                 let arrived = Arrived { publish, connection: self.connection };
+                // None overtakes one that was left out: events come in order.
+                if wanted && self.starved {
+                    return;
+                }
                 if self.arrived.try_send(arrived).is_err() {
                     tracing::debug!("the inbox is full: a message is left out");
                     self.starved |= wanted;
