@@ -144,6 +144,10 @@ impl Agent {
 
     /// Takes in whatever else is waiting, so that one flush serves it all.
     fn drain(&mut self, doors: &mut Doors) {
+        // Whoever looks comes last above, and in a flood would never have a turn.
+        if let Ok(question) = doors.questions.try_recv() {
+            self.asked(Some(question));
+        }
         for _ in 0..MAX_INPUTS {
             if let Ok(input) = doors.inbox.try_recv() {
                 self.heard(Some(input));

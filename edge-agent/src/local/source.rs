@@ -5,7 +5,7 @@
 //! while somebody looks. Figures are read and texts written on a thread of the pool, never on the
 //! loop's.
 
-use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -21,13 +21,16 @@ const FRESH: Duration = Duration::from_millis(500);
 /// A loop that has not answered by then hangs, and whoever looks should learn of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A file system that hangs takes its figures with it, and nothing else.
+const FIGURES_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Where to ask.
 #[derive(Debug)]
 pub(crate) struct Source {
     questions: mpsc::Sender<Question>,
     machine: Machine,
     /// The reading before: processors are busy since then.
-    before: Arc<Lock<Option<Figures>>>,
+    before: Arc<Mutex<Option<Figures>>>,
     status: Mutex<Option<Kept>>,
     metrics: Mutex<Option<Kept>>,
 }
@@ -77,16 +80,22 @@ impl Source {
 
     async fn written(&self, write: Write) -> Option<Bytes> {
         let snapshot = timeout(PATIENCE, self.asked()).await.ok()??;
-        let (machine, before) = (self.machine.clone(), Arc::clone(&self.before));
-        let written = tokio::task::spawn_blocking(move || {
+        let (figures, before) = timeout(FIGURES_PATIENCE, self.figures()).await.unwrap_or_default();
+        let text = tokio::task::spawn_blocking(move || write(snapshot, &figures, before.as_ref()));
+        text.await.ok().map(Bytes::from)
+    }
+
+    /// The machine's figures, and those of the reading before. One reading at a time: one that hangs
+    /// keeps its thread, and nobody takes another.
+    async fn figures(&self) -> (Figures, Option<Figures>) {
+        let machine = self.machine.clone();
+        let mut before = Arc::clone(&self.before).lock_owned().await;
+        let read = tokio::task::spawn_blocking(move || {
             let figures = machine.read();
-            let mut before = before.lock().unwrap_or_else(PoisonError::into_inner);
-            let text = write(snapshot, &figures, before.as_ref());
-            *before = Some(figures);
-            Bytes::from(text)
+            let before = before.replace(figures.clone());
+            (figures, before)
         });
-        // A file system that hangs keeps the thread, but not whoever waits for it.
-        timeout(PATIENCE, written).await.ok()?.ok()
+        read.await.unwrap_or_default()
     }
 
     async fn asked(&self) -> Option<Snapshot> {
@@ -108,4 +117,40 @@ fn metrics_text(snapshot: Snapshot, figures: &Figures, _: Option<&Figures>) -> V
     let Snapshot { now, report, meter, store } = snapshot;
     let reading = metrics::Reading { now, report: &report, meter: &meter, store, figures };
     metrics::text(&reading).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+    use crate::local::fixture;
+
+    #[tokio::test]
+    async fn figures_that_hang_are_left_out_and_nothing_else_is() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        // Reading it waits for a writer.
+        let hanging = root.path().join("proc/meminfo");
+        mkfifo(&hanging, Mode::S_IRWXU).unwrap();
+        let (ask, mut questions) = mpsc::channel::<Question>(8);
+        tokio::spawn(async move {
+            while let Some(question) = questions.recv().await {
+                let _ = question.send(fixture::snapshot());
+            }
+        });
+        let machine = Machine::rooted(root.path(), root.path());
+        let source = Source::new(ask, machine);
+        for _ in 0..2 {
+            let report: Report = serde_json::from_slice(&source.report().await.unwrap()).unwrap();
+            assert_eq!(report.state, fixture::report().state);
+            assert_eq!(report.host.unwrap().memory_bytes, None);
+        }
+        // One reading hangs, whoever came after it; it must not outlive the test.
+        File::options().write(true).open(&hanging).unwrap();
+        assert!(source.before.lock().await.is_some());
+    }
 }

@@ -100,7 +100,12 @@ impl Machine {
     /// This machine, with the disk that holds `data_dir`.
     #[must_use]
     pub fn of(data_dir: &Path) -> Self {
-        Self { root: PathBuf::from("/"), data_dir: data_dir.to_owned() }
+        Self::rooted(Path::new("/"), data_dir)
+    }
+
+    /// A machine whose kernel shows itself below `root`.
+    pub(crate) fn rooted(root: &Path, data_dir: &Path) -> Self {
+        Self { root: root.to_owned(), data_dir: data_dir.to_owned() }
     }
 
     /// Reads what there is.

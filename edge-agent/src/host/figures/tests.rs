@@ -59,7 +59,7 @@ impl Pi {
     }
 
     fn machine(&self) -> Machine {
-        Machine { root: self.root.path().to_owned(), data_dir: "/no/such/directory".into() }
+        Machine::rooted(self.root.path(), Path::new("/no/such/directory"))
     }
 }
 
@@ -183,8 +183,7 @@ fn what_throttles_is_told_bit_by_bit_or_by_the_voltage_alone_where_the_firmware_
 #[test]
 fn a_figure_that_the_machine_does_not_have_is_absent() {
     let nothing = TempDir::new().unwrap();
-    let machine =
-        Machine { root: nothing.path().to_owned(), data_dir: "/no/such/directory".into() };
+    let machine = Machine::rooted(nothing.path(), Path::new("/no/such/directory"));
     assert_eq!(machine.read(), Figures::default());
     assert!(machine.hardware().ends_with(" machine"));
     let pi = Pi::new();
