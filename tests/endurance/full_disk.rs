@@ -15,7 +15,7 @@ use tests::figure::{figure, is_long, spread};
 use tests::metronome::Metronome;
 use tests::service::{Launch, Service};
 use tests::small_disk::{SmallDisk, bears_refusal, refuse_writes};
-use tests::vitals::{FLEETING, Vitals};
+use tests::vitals::Vitals;
 
 use crate::machine;
 use crate::outings::{ALIVE_MS, judge, start, told_late_ms};
