@@ -1,7 +1,7 @@
 //! What people see of a running agent on its own machine: the control socket, which `edge-agent
 //! status` asks, and the page with `/metrics` (contract, sections 8 and 9).
 //!
-//! Everything here is read from one [`Snapshot`] that the loop hands out when it is asked, and the
+//! Everything here is read from one snapshot that the loop hands out when it is asked, and the
 //! loop never waits for anybody who reads it. Nothing here switches anything.
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! The loop shows each event, order, answer, batch and piece of news to its [`Meter`], which counts
 //! in plain integers: no lock, no allocation in steady state, no registry. It must never decide
-//! anything, and nothing that decides may read it. [`text`] writes a copy down, off the loop's thread.
+//! anything, and nothing that decides may read it. `text` writes a copy down, off the loop's thread.
 
 mod families;
 mod histogram;
