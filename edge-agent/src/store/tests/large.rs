@@ -1,6 +1,9 @@
 //! How long a start takes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 use super::*;
 
@@ -27,28 +30,36 @@ fn filled(dir: &Path, tasks: u64, events: u64) {
     }));
 }
 
+/// What this thread has computed so far: unlike the time of day, it does not depend on what else
+/// runs on this machine.
+fn computed() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+    let parts = [usage.user_time(), usage.system_time()];
+    let micros = parts.map(|part| part.num_microseconds()).iter().sum::<i64>();
+    Duration::from_micros(u64::try_from(micros).unwrap())
+}
+
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the time that a start takes is what is tested")]
 fn a_large_store_opens_in_time() {
-    let long = count(0, 1) == 1;
-    let (tasks, events) = if long { LONG } else { SHORT };
+    let (tasks, events) = if count(0, 1) == 1 { LONG } else { SHORT };
     let dir = folder();
     filled(dir.path(), tasks, events);
-    let begun = Instant::now();
+    let begun = computed();
     let db = sled::Config::new().path(dir.path().join("store")).segment_size(128 << 10);
     let rows = db.flush_every_ms(None).open().unwrap().iter().map(Result::unwrap).count();
-    let sled_alone = begun.elapsed();
-    let begun = Instant::now();
+    let sled_alone = computed() - begun;
+    let begun = computed();
     let store = opened(dir.path());
-    let took = begun.elapsed();
+    let took = computed() - begun;
     assert_eq!((store.events.len() as u64, store.rows.len() as u64), (events, 2 * tasks));
     assert_eq!(rows as u64, events + 2 * tasks + 1);
-    // Nothing of ours may cost more than reading the rows does, whoever compiled it.
-    assert!(took < 2 * sled_alone + LIMIT / 2, "{took:?}, where sled alone takes {sled_alone:?}");
+    // What is ours costs as reading the rows does, whoever compiled it.
+    let limit = 4 * sled_alone + LIMIT / 4;
+    assert!(took < limit, "{took:?}, where sled alone takes {sled_alone:?}");
     if !cfg!(debug_assertions) {
         assert!(took < LIMIT, "{took:?} for {tasks} tasks and {events} events");
     }
     figure("large store", "rows", rows);
-    figure("large store", "opened within ms", took.as_millis());
-    figure("large store", "of which sled alone ms", sled_alone.as_millis());
+    figure("large store", "computed at a start, ms", took.as_millis());
+    figure("large store", "of that by sled alone, ms", sled_alone.as_millis());
 }
