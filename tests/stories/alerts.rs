@@ -31,7 +31,6 @@ async fn restart(desk: &mut Desk) -> Result<()> {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "figures for the table of the long version")]
 async fn alerts_fire_for_what_goes_wrong_at_outlets_links_and_queues() -> Result<()> {
     if !is_long() {
         return Ok(());

@@ -174,7 +174,6 @@ async fn the_dashboards_queries_are_understood_where_promtool_is_installed() -> 
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "figures for the table of the long version")]
 async fn a_crowd_that_looks_delays_no_off() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 1).await?;
     let look = Look::at(&desk.site)?;
