@@ -58,10 +58,16 @@ async fn damaged(rig: &mut Rig, round: usize, random: &mut fastrand::Rng) -> Res
     let started = rig.ledger.count("session.started", &session);
     ensure!(lost || rig.ledger.answers(&asked) == 1, "{what}: forgotten, and nobody says so");
     ensure!(lost || started == 1, "{what}: {started} times started");
-    rig.until("the session's end", |ledger| {
-        ledger.count("session.ended", &session) == ledger.count("session.started", &session)
-    })
-    .await?;
+    let counts = |ledger: &Ledger| {
+        ["session.started", "session.ended"].map(|kind| ledger.count(kind, &session))
+    };
+    // A store from before the end tells that end once more.
+    let over = |ledger: &Ledger| {
+        let [started, ended] = counts(ledger);
+        started == ended || lost && started < ended
+    };
+    let end = rig.until("the session's end", over).await;
+    end.with_context(|| format!("{what}: started, ended {:?} times", counts(&rig.ledger)))?;
     rig.stop().await?;
     rig.ledger.judge()?;
     Ok(lost)
