@@ -136,14 +136,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Hangs up in order once all that came was taken, if something was left with the broker.
+    /// Takes leave once all that came was taken, if something was left with the broker. It is the
+    /// broker that hangs up: if we did, with unread bytes, TCP would take back acknowledgements.
     fn renew(&mut self) -> Result<(), End> {
         match self.phase {
             Phase::Up { farewell: None, .. } if self.arrivals.are_over() => {
                 self.phase = Phase::Renewing;
                 self.send(&packets::disconnect())
             }
-            Phase::Renewing if self.pipe.stuck_since().is_none() => Err(End::Renewed),
             Phase::Connecting
             | Phase::Subscribing { .. }
             | Phase::Up { .. }

@@ -47,6 +47,7 @@ async fn what_was_left_with_the_broker_is_asked_for_once_the_rest_is_taken() {
             assert_eq!(peer.next(), Some(Packet::PubAck(id)));
         }
         assert_eq!(peer.next(), Some(Packet::Disconnect));
+        drop(peer);
         let mut peer = stage.accept_up(true);
         peer.command(MOST + 1, "the rest");
         assert_eq!(peer.next(), Some(Packet::PubAck(MOST + 1)));
