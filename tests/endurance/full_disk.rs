@@ -26,6 +26,8 @@ const WATCHDOG: Duration = Duration::from_secs(12);
 const DISK_BYTES: u64 = 96 << 20;
 /// Sessions that end while the disk is full, each on a plug of its own; one more ends after it.
 const SESSIONS: usize = 5;
+/// From a session's start to the first end: the disk has to be full, and told, before that.
+const LEAD_MS: u64 = 10_000;
 /// Tasks that come while the disk is full.
 const TASKS: usize = 8;
 /// How often somebody else takes what became free.
@@ -81,9 +83,9 @@ impl Course {
         let mut off_at = vec![];
         let step_ms = u64::try_from(full_for().as_millis())? / (SESSIONS as u64);
         for number in 1..=SESSIONS {
-            off_at.push(start(&mut desk, number, step_ms * (number as u64)).await?);
+            off_at.push(start(&mut desk, number, LEAD_MS + step_ms * (number as u64)).await?);
         }
-        let after_ms = step_ms * (SESSIONS as u64) + 8_000;
+        let after_ms = LEAD_MS + step_ms * (SESSIONS as u64) + 8_000;
         off_at.push(start(&mut desk, SESSIONS + 1, after_ms).await?);
         let before = Vitals::of(service.pid()?)?;
         let machine = Metronome::start();
