@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use edge_agent::host::journal::{self, Journal};
 use edge_agent::host::log::{self, Log};
-use edge_agent::{agent, chain, config, local, status};
+use edge_agent::{agent, chain, config, identity, local, status};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -30,6 +30,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Who this node is: its key, made here, and the certificate for it.
+    Identity(identity::command::Arguments),
+    #[command(flatten)]
+    Configured(Configured),
+}
+
+/// What takes a configuration.
+#[derive(Subcommand)]
+enum Configured {
     /// Runs the agent until SIGTERM or SIGINT.
     Run,
     /// Validates the configuration: exit 0, or 78 with the file, line and reason.
@@ -51,6 +60,19 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
+    let command = match arguments.command {
+        // A node has an identity before it has a configuration.
+        Verb::Identity(what) => {
+            return match identity::command::run(what) {
+                Ok(text) => {
+                    status::say(&text);
+                    ExitCode::SUCCESS
+                }
+                Err((code, message)) => fail(code, &message),
+            };
+        }
+        Verb::Configured(command) => command,
+    };
     let config = match config::load(&arguments.config) {
         Ok(config) => config,
         Err(error) => return fail(CONFIG, &error.to_string()),
@@ -60,15 +82,15 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(SOFTWARE, &format!("no runtime: {error}")),
     };
-    match arguments.command {
-        Verb::Check => {
+    match command {
+        Configured::Check => {
             for warning in &config.warnings {
                 status::complain(&format!("warning: {warning}"));
             }
             status::say(&format!("{}: ok", arguments.config.display()));
             ExitCode::SUCCESS
         }
-        Verb::Run => {
+        Configured::Run => {
             let log = match start_log() {
                 Ok(log) => log,
                 Err(error) => return fail(SOFTWARE, &format!("no thread for the log: {error}")),
@@ -83,7 +105,7 @@ fn main() -> ExitCode {
                 Err(error) => fail(UNAVAILABLE, &chain(&error)),
             }
         }
-        Verb::Status { json } => match runtime.block_on(local::ask(&config.socket)) {
+        Configured::Status { json } => match runtime.block_on(local::ask(&config.socket)) {
             Ok(report) => {
                 status::say(&if json { status::json(&report) } else { status::text(&report) });
                 ExitCode::SUCCESS
