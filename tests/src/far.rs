@@ -180,11 +180,11 @@ impl Drop for Far {
 }
 
 /// The agent that was built with these tests as a Debian package: the same scripts, units and folders as
-/// `provisioning/package` puts in, in `folder`.
+/// `provisioning/package` puts in, in `folder`, under `version`.
 ///
 /// # Errors
 /// dpkg-deb can't make it.
-pub fn package(folder: &Path) -> Result<PathBuf> {
+pub fn package(folder: &Path, version: &str) -> Result<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let tree = folder.join("tree");
     let put = |from: PathBuf, to: &str| -> Result<()> {
@@ -212,11 +212,11 @@ pub fn package(folder: &Path) -> Result<PathBuf> {
     fs::write(
         tree.join("DEBIAN/control"),
         format!(
-            "Package: edge-agent\nVersion: 0.0.1\nArchitecture: {arch}\nMaintainer: nobody <nobody@localhost>\n\
+            "Package: edge-agent\nVersion: {version}\nArchitecture: {arch}\nMaintainer: nobody <nobody@localhost>\n\
              Description: the agent under test\n"
         ),
     )?;
-    let package = folder.join(format!("edge-agent_0.0.1_{arch}.deb"));
+    let package = folder.join(format!("edge-agent_{version}_{arch}.deb"));
     let mut build = Command::new("dpkg-deb");
     build.args(["--root-owner-group", "-Znone", "--build"]).arg(&tree).arg(&package);
     let output = build.output().context("dpkg-deb")?;

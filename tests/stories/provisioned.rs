@@ -29,7 +29,7 @@ impl Bench {
             return Ok(None);
         }
         let far = Far::start().await?;
-        let package = far::package(far.folder())?.display().to_string();
+        let package = far::package(far.folder(), "0.0.1")?.display().to_string();
         let authority = far.folder().join("authority");
         Authority::init(&authority, "a site", Validity::days(1_000)?)?;
         Ok(Some(Self { far, package, authority }))
