@@ -74,7 +74,9 @@ impl Far {
         )?;
         let log = fs::File::create(at.join("sshd.log"))?;
         let sshd = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "--", "sh", "-c", BEGIN, "far"])
+            // Its processes end with the first of them.
+            .args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"])
+            .args(["--", "sh", "-c", BEGIN, "far"])
             .arg(at.join("machine"))
             .arg(at.join("sshd_config"))
             .stdin(Stdio::null())
