@@ -38,7 +38,7 @@ pub fn init(folder: &Path, node: &NodeId) -> Result<Made, Error> {
     };
     let request = folder.join(REQUEST);
     let there = files::read_if_there(&request)?;
-    if !there.is_some_and(|pem| asks(&pem, &key) == Some(node.clone())) {
+    if there.and_then(|pem| asks(&pem, &key)).as_ref() != Some(node) {
         files::write_public(&request, request_pem(&key, node)?.as_bytes())?;
     }
     let key_fingerprint = fingerprint_of(&key);
