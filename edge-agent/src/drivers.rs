@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{
 };
 use tokio::time::timeout;
 
-pub(crate) use self::errand::{Audit, Errand, ErrandError, Told};
+pub(crate) use self::errand::{Audit, Errand, Told};
 use crate::host::clock::Clock;
 use crate::host::systemd::Progress;
 use crate::node::{Failure, Input, Order, Reading};

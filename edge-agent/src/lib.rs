@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod audit;
 pub mod config;
+pub mod doctor;
 mod drivers;
 pub mod endpoint;
 #[cfg(any(test, fuzzing))]

@@ -5,11 +5,11 @@
 //! What is shown is read from one snapshot that the loop hands out when it is asked, and the loop
 //! never waits for anybody who reads it. Only the socket orders: its file's mode says who may.
 
+mod client;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod page;
 pub(crate) mod recent;
-mod client;
 mod request;
 pub(crate) mod socket;
 pub(crate) mod source;
@@ -54,6 +54,9 @@ pub struct Report {
     /// Why the broker takes none of its events, where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// The configuration's hash, as `node.report` tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
     /// When the client certificate expires: UTC, milliseconds since the Unix epoch.
     pub certificate_expires_at_ms: u64,
     /// Sessions, outlets, stations and queues.

@@ -9,14 +9,17 @@
 //! An answer is what the request asks for, or an `error`. `docs/local.md` is the manual.
 
 use std::fmt;
+use std::time::Duration;
 
 use edge_protocol::event::Code;
 use edge_protocol::id::OutletId;
+use plug_driver::LeaseReading;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::node::Rejection;
+use crate::span;
 
 /// The version of requests and answers.
 pub const VERSION: u64 = 1;
@@ -88,6 +91,40 @@ pub struct ReadBack {
     /// The power of its load, where it measures that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_w: Option<f64>,
+}
+
+impl ReadBack {
+    /// In a few words: `on, cuts itself in 58 min 3 s, draws 57.2 W`.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let mut said = if self.on { "on" } else { "off" }.to_owned();
+        if let Some(rest_ms) = self.off_in_ms {
+            said += &format!(", cuts itself in {}", span::said(rest_ms));
+        }
+        if let Some(power_w) = self.power_w {
+            said += &format!(", draws {power_w} W");
+        }
+        if let Some(uptime_ms) = self.uptime_ms {
+            said += &format!(", up for {}", span::said(uptime_ms));
+        }
+        said
+    }
+}
+
+impl From<&plug_driver::Reading> for ReadBack {
+    fn from(reading: &plug_driver::Reading) -> Self {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            on: reading.on,
+            off_in_ms: match reading.lease {
+                LeaseReading::Remaining(rest) => Some(millis(rest)),
+                LeaseReading::Unsupported | LeaseReading::None => None,
+            },
+            leases: reading.lease != LeaseReading::Unsupported,
+            uptime_ms: reading.uptime.map(millis),
+            power_w: reading.power_w,
+        }
+    }
 }
 
 /// Why a request is not done.
@@ -180,8 +217,9 @@ impl Ask {
         if !line.ends_with(b"\n") && line.len() as u64 >= MAX_REQUEST_BYTES {
             return Err(malformed(format!("a request has at most {MAX_REQUEST_BYTES} bytes")));
         }
-        let mut request: Map<String, Value> = serde_json::from_slice(line)
-            .map_err(|error| malformed(format!("a request is one line with a JSON object: {error}")))?;
+        let mut request: Map<String, Value> = serde_json::from_slice(line).map_err(|error| {
+            malformed(format!("a request is one line with a JSON object: {error}"))
+        })?;
         let version = request.remove("v");
         if version.as_ref().and_then(Value::as_u64) != Some(VERSION) {
             let found = version.map_or("none".to_owned(), |version| version.to_string());
@@ -237,7 +275,10 @@ mod tests {
                 Ask::Set { outlet: outlet.clone(), on: false, for_ms: None, force: true },
                 r#"{"ask":"set","force":true,"on":false,"outlet":"plug-1","v":1}"#,
             ),
-            (Ask::Release { outlet: outlet.clone() }, r#"{"ask":"release","outlet":"plug-1","v":1}"#),
+            (
+                Ask::Release { outlet: outlet.clone() },
+                r#"{"ask":"release","outlet":"plug-1","v":1}"#,
+            ),
             (Ask::Read { outlet: outlet.clone() }, r#"{"ask":"read","outlet":"plug-1","v":1}"#),
             (Ask::Audit { outlet: outlet.clone() }, r#"{"ask":"audit","outlet":"plug-1","v":1}"#),
             (Ask::Mend { outlet }, r#"{"ask":"mend","outlet":"plug-1","v":1}"#),

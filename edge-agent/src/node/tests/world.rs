@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use self::promises::Due;
 use super::plug::{Conduct, Plug};
-use crate::node::{Node, Rejection};
 use crate::node::settings::{Button, OutletSettings, Rest, Settings, TaskLimits};
 use crate::node::time::{BootMs, Now};
+use crate::node::{Node, Rejection};
 
 /// What the wall clock shows when the world begins.
 pub(super) const EPOCH_MS: u64 = 1_763_690_000_000;
