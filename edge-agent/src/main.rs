@@ -27,6 +27,8 @@ enum Verb {
     Run,
     /// Validates the configuration: exit 0, or 78 with the file, line and reason.
     Check,
+    /// Keeps the leases of GPIO relays until SIGTERM or SIGINT, and switches each off at its time.
+    Keeper(command::run::KeeperArguments),
     /// Shows what the running agent does.
     Status(command::status::Arguments),
     /// Switches an outlet by hand, through the running agent, or reads it.
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     let done = match command {
         Verb::Run => command::run::run(&config),
         Verb::Check => command::run::check(&config),
+        Verb::Keeper(arguments) => command::run::keeper(config, &arguments),
         Verb::Status(arguments) => command::status::run(&config, &arguments),
         Verb::Outlet(arguments) => command::outlet::run(&config, arguments),
         Verb::Doctor(arguments) => command::doctor::run(&config, &arguments),

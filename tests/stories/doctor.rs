@@ -65,7 +65,9 @@ impl Diagnosis {
 /// How often the node was let in by the broker.
 fn logins(desk: &Desk) -> usize {
     let log = desk.site.broker.log();
-    log.lines().filter(|line| line.contains("New client connected") && line.contains(" as pi-0042 ")).count()
+    log.lines()
+        .filter(|line| line.contains("New client connected") && line.contains(" as pi-0042 "))
+        .count()
 }
 
 #[tokio::test]
@@ -95,11 +97,13 @@ async fn a_running_node_is_examined_without_disturbing_its_session_or_its_link()
 }
 
 #[tokio::test]
-async fn without_an_agent_the_doctor_logs_in_itself_and_no_command_that_waits_is_lost() -> Result<()> {
+async fn without_an_agent_the_doctor_logs_in_itself_and_no_command_that_waits_is_lost() -> Result<()>
+{
     let mut desk = Desk::open(Encoding::Json, 1).await?;
     let agent = desk.agent.take().context("it runs")?;
     agent.stop().await?;
-    let hold = desk.command("outlet.set", json!({ "outlet": "plug-1", "on": true, "for_ms": 60_000 }));
+    let hold =
+        desk.command("outlet.set", json!({ "outlet": "plug-1", "on": true, "for_ms": 60_000 }));
     let off = desk.command("outlet.set", json!({ "outlet": "plug-1", "on": false }));
     desk.publish(&hold).await?;
     desk.publish(&off).await?;
@@ -139,12 +143,17 @@ async fn a_session_that_only_the_doctor_made_is_none() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_certificate_that_has_ended_or_is_of_a_stranger_is_told_by_node_and_by_broker() -> Result<()> {
+async fn a_certificate_that_has_ended_or_is_of_a_stranger_is_told_by_node_and_by_broker()
+-> Result<()> {
     let desk = Desk::set_up(Encoding::Json, Layout::plugs(1)).await?;
     identify(&desk.site, &expired(&desk.site)?)?;
     let diagnosis = doctor(&desk, &[]).await?;
     diagnosis.says("certificate", "wrong", &["pi-0042, expired since", "signed again"])?;
-    diagnosis.says("TLS", "wrong", &["does not accept this node's certificate: CertificateExpired"])?;
+    diagnosis.says(
+        "TLS",
+        "wrong",
+        &["does not accept this node's certificate: CertificateExpired"],
+    )?;
     diagnosis.fails()?;
     identify(&desk.site, &foreign(&desk.site)?)?;
     let diagnosis = doctor(&desk, &[]).await?;
@@ -228,7 +237,11 @@ async fn a_right_that_the_broker_does_not_give_is_told_by_its_topic() -> Result<
             }
         };
         let diagnosis = tests::within("the agent is refused", refused).await?;
-        diagnosis.says("broker rights", "wrong", &["0x87", "let the node write edge/v1/nodes/pi-0042/events"])?;
+        diagnosis.says(
+            "broker rights",
+            "wrong",
+            &["0x87", "let the node write edge/v1/nodes/pi-0042/events"],
+        )?;
         diagnosis.fails()?;
     }
     Ok(())
@@ -243,7 +256,11 @@ async fn a_broker_that_lets_a_node_choose_its_client_id_is_told() -> Result<()> 
     fs::write(&config, text.replace("use_username_as_clientid true", ""))?;
     desk.site.broker.start_again().await?;
     let diagnosis = doctor(&desk, &[]).await?;
-    diagnosis.says("client id", "warning", &["as pi-0042-doctor, too", "use_username_as_clientid"])?;
+    diagnosis.says(
+        "client id",
+        "warning",
+        &["as pi-0042-doctor, too", "use_username_as_clientid"],
+    )?;
     diagnosis.says("login", "ok", &["let in as pi-0042"])
 }
 
@@ -279,7 +296,8 @@ async fn a_plug_that_is_not_reached_or_takes_another_password_is_told() -> Resul
 }
 
 #[tokio::test]
-async fn a_node_without_a_configuration_or_with_a_wrong_one_is_examined_as_far_as_it_goes() -> Result<()> {
+async fn a_node_without_a_configuration_or_with_a_wrong_one_is_examined_as_far_as_it_goes()
+-> Result<()> {
     let mut desk = Desk::open(Encoding::Json, 1).await?;
     let path = desk.site.folder().join("agent.toml");
     let good = fs::read_to_string(&path)?;

@@ -93,7 +93,9 @@ async fn a_plug_that_does_not_obey_is_told_and_the_hold_stays() -> Result<()> {
 #[tokio::test]
 async fn without_a_running_agent_nothing_is_switched_and_what_to_do_is_told() -> Result<()> {
     let desk = Desk::set_up(Encoding::Json, Layout::plugs(1)).await?;
-    for what in [&["plug-1", "on"][..], &["plug-1", "off"], &["plug-1", "read"], &["plug-1", "release"]] {
+    for what in
+        [&["plug-1", "on"][..], &["plug-1", "off"], &["plug-1", "read"], &["plug-1", "release"]]
+    {
         let said = outlet(&desk, what).await?;
         assert_eq!((said.code, said.out.as_str()), (Some(69), ""), "{what:?}");
         assert!(said.err.contains("systemctl start edge-agent"), "{}", said.err);

@@ -16,6 +16,8 @@ mod doctor;
 mod holds;
 mod identities;
 mod installed;
+mod keeper;
+mod keeper_dies;
 mod kill_loop;
 mod killed;
 mod leases;

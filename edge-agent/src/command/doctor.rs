@@ -38,8 +38,9 @@ pub(crate) fn run(config: &Path, arguments: &Arguments) -> Done {
             status::say(&format!("wrote {}", file.display()));
         }
     }
-    let misconfigured =
-        |line: &edge_agent::doctor::Line| line.state == State::Wrong && line.check == "configuration";
+    let misconfigured = |line: &edge_agent::doctor::Line| {
+        line.state == State::Wrong && line.check == "configuration"
+    };
     Ok(match diagnosis.passes() {
         true => ExitCode::SUCCESS,
         false if diagnosis.checks.iter().any(misconfigured) => ExitCode::from(CONFIG),

@@ -101,19 +101,18 @@ fn hint(failure: Failure) -> Failure {
 }
 
 /// Waits until a hold shows at the outlet, and tells how.
-async fn held(
-    socket: &Path,
-    outlet: &OutletId,
-    on: bool,
-    json: bool,
-) -> Result<String, Failure> {
+async fn held(socket: &Path, outlet: &OutletId, on: bool, json: bool) -> Result<String, Failure> {
     let limit = Instant::now() + PATIENCE;
     loop {
         let report: Report = ask(socket, &Ask::Status {}).await?;
         let state = report.state.outlets.iter().find(|state| state.outlet == *outlet);
         let settled = state.is_some_and(|state| state.on == Some(on) && state.fault.is_none());
         if let Some(state) = state.filter(|_| settled) {
-            return Ok(if json { json!(state).to_string() } else { text(state, report.state.at_ms) });
+            return Ok(if json {
+                json!(state).to_string()
+            } else {
+                text(state, report.state.at_ms)
+            });
         }
         if Instant::now() >= limit {
             let detail = report.outlets.iter().find(|detail| detail.outlet == *outlet);

@@ -1,11 +1,13 @@
-//! `edge-agent run` and `edge-agent check`.
+//! `edge-agent run`, `edge-agent check` and `edge-agent keeper`.
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use clap::Args;
 use edge_agent::host::journal::{self, Journal};
 use edge_agent::host::log::{self, Log};
-use edge_agent::{agent, chain, config, status};
+use edge_agent::{agent, chain, config, keeper, status};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -16,16 +18,40 @@ use super::{Done, Failure, SOFTWARE, UNAVAILABLE, runtime, say};
 pub(crate) fn run(path: &Path) -> Done {
     let config = config::load(path)?;
     let runtime = runtime()?;
-    let log = start_log()
-        .map_err(|error| Failure::new(SOFTWARE, format!("no thread for the log: {error}")))?;
+    let log = start_log().map_err(no_log)?;
     let outcome = runtime.block_on(agent::run(config));
     // The store may be waiting for a disk that does not answer; an agent that was told to stop does not.
     runtime.shutdown_background();
     log.finish();
-    match outcome {
-        Ok(()) => Ok(std::process::ExitCode::SUCCESS),
-        Err(error) => Err(Failure::new(UNAVAILABLE, chain(&error))),
+    outcome.map_err(|error| Failure::new(UNAVAILABLE, chain(&error)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to do of a keeper's work.
+#[derive(Debug, Args)]
+pub(crate) struct KeeperArguments {
+    /// Only tells whether there is anything to keep: exit 0 if so, else 1.
+    #[arg(long)]
+    needed: bool,
+}
+
+/// Keeps the leases of GPIO relays until it is told to stop. What is wrong with the rest of the
+/// configuration must not keep it from guarding.
+pub(crate) fn keeper(path: PathBuf, arguments: &KeeperArguments) -> Done {
+    if arguments.needed {
+        let needed = keeper::is_needed(&path);
+        return Ok(if needed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
+    let runtime = runtime()?;
+    let log = start_log().map_err(no_log)?;
+    let outcome = runtime.block_on(keeper::run(path));
+    log.finish();
+    outcome.map_err(|error| Failure::new(UNAVAILABLE, chain(&error)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_log(error: io::Error) -> Failure {
+    Failure::new(SOFTWARE, format!("no thread for the log: {error}"))
 }
 
 /// Validates the configuration.
