@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use edge_protocol::event::Fault;
-use plug_driver::{AnyOutlet, Kind, Outlet as _};
+use plug_driver::{AnyOutlet, Kind, OnDeath, Outlet as _};
 use tokio::time::timeout;
 
 use super::agent::Presence;
 use super::diagnosis::Lines;
 use crate::audit::{self, Audited, Mended, Setting, SettingState};
-use crate::config::{Config, OutletConfig};
+use crate::config::{Config, Driver, OutletConfig};
 use crate::local::{Ask, AskError, ReadBack, RefusedCode, ask};
 use crate::span::said;
 
@@ -187,10 +187,11 @@ fn told(outlet: &OutletConfig, found: Found, lines: &mut Lines, changed: &mut Ve
 
 fn settings(outlet: &OutletConfig, audited: &Audited, lines: &mut Lines) {
     let id = &outlet.id;
+    relay(outlet, lines);
     match audited.lease_max_ms {
         Some(max_ms) => {
-            let found =
-                format!("the device cuts the power by itself, up to {} ahead", said(max_ms));
+            let who = if outlet.driver.name() == "gpio" { "its keeper" } else { "the device" };
+            let found = format!("{who} cuts the power by itself, up to {} ahead", said(max_ms));
             lines.ok(format!("outlet {id} lease"), found);
         }
         None => {
@@ -207,6 +208,30 @@ fn settings(outlet: &OutletConfig, audited: &Audited, lines: &mut Lines) {
             SettingState::ByHand => {
                 lines.wrong(check, differs, format!("set it to {wanted} on the device by hand"));
             }
+        }
+    }
+}
+
+/// What becomes of a relay on a pin when whoever drives it dies.
+fn relay(outlet: &OutletConfig, lines: &mut Lines) {
+    let Driver::Gpio { line, keeper } = &outlet.driver else { return };
+    let check = format!("outlet {} after a crash", outlet.id);
+    match line.on_death() {
+        OnDeath::Keeps if keeper.is_some() => {
+            lines.ok(check, "the relay stays as it is until the next keeper has it");
+        }
+        OnDeath::Keeps => {
+            let found = "the relay stays as it is, and nothing cuts it if no agent comes back";
+            lines.warning(check, found, "set [keeper] socket");
+        }
+        OnDeath::LetsGo => {
+            let found =
+                "the kernel lets go of the line: the relay falls to its pull, in a session, too";
+            lines.warning(check, found, "remove dtparam=strict_gpiod from config.txt");
+        }
+        OnDeath::Unknown => {
+            let found = "the kernel does not tell what becomes of the relay";
+            lines.warning(check, found, "on a Raspberry Pi, set backend = \"rppal\"");
         }
     }
 }
