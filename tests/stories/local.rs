@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Fault;
+use edgectl::lab::plug::{Fault, FakePlug, Profile};
 use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf};
-use tests::program::{Said, at_site};
+use tests::program::{Said, at_site, check, edge_agent};
 use tests::transcript::text;
 
 /// `edge-agent outlet` at the desk's node.
@@ -122,5 +122,74 @@ async fn what_makes_no_sense_is_refused_by_its_reason() -> Result<()> {
         assert!(said.err.contains(words), "{words} is not in: {}", said.err);
     }
     assert_eq!(desk.plug(1).history().len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_outlet_is_explained_by_what_decides_and_what_comes_next() -> Result<()> {
+    let mut desk = Desk::open(Encoding::Json, 1).await?;
+    let explain = async |desk: &Desk, arguments: &[&str]| {
+        at_site(&desk.site, &[&["explain"], arguments].concat()).await
+    };
+    let said = explain(&desk, &["plug-1"]).await?;
+    said_so(&said, &["plug-1 is off", "because   nothing covers it, and it rests off"]);
+    let start = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 3_600_000 });
+    let command = desk.ask("session.start", start).await?;
+    desk.told("session.started").await?;
+    let said = explain(&desk, &["plug-1"]).await?;
+    let because = "because   session s-1 on pc-1 is active, off in ";
+    said_so(&said, &["plug-1 is on", because, &command, "the device cuts the power by itself in"]);
+    said_so(&outlet(&desk, &["plug-1", "off", "--force"]).await?, &[]);
+    let said = explain(&desk, &["plug-1", "--json"]).await?;
+    let explanation: Value = serde_json::from_str(&said.out)?;
+    assert_eq!(explanation["because"]["what"], "hold", "{explanation}");
+    assert_eq!(explanation["because"]["by"], "local", "{explanation}");
+    assert_eq!(explanation["overruled"][0]["session"], "s-1", "{explanation}");
+    let said = explain(&desk, &["plug-9"]).await?;
+    assert_eq!(said.code, Some(65));
+    assert!(said.err.contains("no outlet plug-9"), "{}", said.err);
+    let agent = desk.agent.take().expect("it runs");
+    agent.stop().await?;
+    assert_eq!(explain(&desk, &["plug-1"]).await?.code, Some(69));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_network_is_looked_through_and_printed_as_configuration_without_one() -> Result<()> {
+    let plug = FakePlug::start(Profile::tasmota_14_4()).await?;
+    let port = plug.address().port().to_string();
+    let look = ["discover", "--seconds", "0", "--network", "127.0.0.1/32", "--port", &port];
+    let none = ["--config", "/no/such/agent.toml"];
+    let said = edge_agent(look.iter().chain(&none)).await?;
+    let url = format!("url = \"{}\"", plug.url());
+    said_so(&said, &["[[outlet]]", "driver = \"tasmota\"", &url]);
+    let site = Desk::set_up(Encoding::Json, Layout::plugs(0)).await?.site;
+    let path = site.configure(&said.out)?;
+    assert_eq!(check(&path).await?.code, Some(0), "it can be pasted: {}", said.out);
+    let said = edge_agent(look.iter().chain(&["--json"]).chain(&none)).await?;
+    let found: Value = serde_json::from_str(&said.out)?;
+    assert_eq!(found["plugs"][0]["driver"], "tasmota");
+    let nobody = ["discover", "--seconds", "0", "--network", "127.0.0.2/32", "--port", "1"];
+    let said = edge_agent(nobody.iter().chain(&none)).await?;
+    assert_eq!(said.code, Some(69));
+    assert!(said.err.contains("no plug was found"), "{}", said.err);
+    let said = edge_agent(["discover", "--network", "10.0.0.0/8"]).await?;
+    assert!(said.code == Some(64) && said.err.contains("too large"), "{}", said.err);
+    assert!(plug.history().is_empty(), "looking switches nothing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_program_writes_its_own_manual_and_completions() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("man");
+    let said = edge_agent(["man", "--out", out.to_str().expect("a path")]).await?;
+    said_so(&said, &["edge-agent.1"]);
+    for page in ["edge-agent.1", "edge-agent-outlet.1", "edge-agent-doctor.1", "edge-agent-run.1"] {
+        assert!(std::fs::read_to_string(out.join(page))?.contains("edge\\-agent"), "{page}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        said_so(&edge_agent(["completions", shell]).await?, &["edge-agent", "doctor"]);
+    }
     Ok(())
 }
