@@ -181,12 +181,10 @@ pub enum Fault {
         found: String,
     },
     /// A setting of the device would break a promise, so it was not switched on.
-    #[error("{setting} is {actual}: {why}; {remedy}")]
+    #[error("{found}: {why}; {remedy}")]
     Unsafe {
-        /// The setting, as the device calls it.
-        setting: String,
-        /// What it is.
-        actual: String,
+        /// The setting, as the device calls it, and what it is.
+        found: String,
         /// What would go wrong.
         why: &'static str,
         /// What to do about it.

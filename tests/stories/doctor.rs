@@ -399,3 +399,41 @@ async fn a_bundle_holds_what_support_needs_and_no_secret_of_the_node() -> Result
     assert_eq!(mode & 0o777, 0o600, "for the operator's eyes");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_setting_that_makes_a_plug_unsafe_is_told_and_mended_once_and_only_outside_a_session() -> Result<()> {
+    let mut desk = Desk::open(Encoding::Json, 1).await?;
+    desk.plug(1).console("PowerOnState 3");
+    let diagnosis = doctor(&desk, &[]).await?;
+    let why = "is 3 and should be 0: after a power failure the relay comes back on";
+    diagnosis.says("outlet plug-1 PowerOnState", "wrong", &[why, "edge-agent doctor --fix"])?;
+    diagnosis.fails()?;
+    let start = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 60_000 });
+    desk.ask("session.start", start).await?;
+    desk.told("session.started").await?;
+    let writes = desk.plug(1).flash_writes();
+    let diagnosis = doctor(&desk, &["--fix"]).await?;
+    diagnosis.says("outlet plug-1 PowerOnState", "wrong", &[why])?;
+    diagnosis.says("outlet plug-1 settings", "warning", &["session s-1 owns plug-1"])?;
+    assert_eq!(diagnosis.json["changed"], json!([]));
+    assert_eq!(desk.plug(1).flash_writes(), writes, "nothing is written within a session");
+    desk.ask("session.end", json!({ "session": "s-1", "immediate": true })).await?;
+    desk.told("session.ended").await?;
+    for agent_runs in [true, false] {
+        if !agent_runs {
+            desk.agent.take().context("it runs")?.stop().await?;
+            desk.plug(1).console("PowerOnState 1");
+        }
+        let diagnosis = doctor(&desk, &["--fix"]).await?;
+        assert_eq!(diagnosis.json["agent_runs"], agent_runs);
+        let changed = diagnosis.json["changed"].to_string();
+        assert!(changed.contains("outlet plug-1: PowerOnState was"), "{changed}");
+        diagnosis.says("outlet plug-1 PowerOnState", "ok", &["0"])?;
+        let writes = desk.plug(1).flash_writes();
+        let diagnosis = doctor(&desk, &["--fix"]).await?;
+        assert_eq!(diagnosis.json["changed"], json!([]), "nothing differs any more");
+        assert_eq!(desk.plug(1).flash_writes(), writes, "so nothing is written");
+    }
+    assert!(!desk.plug(1).is_on(1));
+    Ok(())
+}
