@@ -401,7 +401,8 @@ async fn a_bundle_holds_what_support_needs_and_no_secret_of_the_node() -> Result
 }
 
 #[tokio::test]
-async fn a_setting_that_makes_a_plug_unsafe_is_told_and_mended_once_and_only_outside_a_session() -> Result<()> {
+async fn a_setting_that_makes_a_plug_unsafe_is_told_and_mended_once_and_only_outside_a_session()
+-> Result<()> {
     let mut desk = Desk::open(Encoding::Json, 1).await?;
     desk.plug(1).console("PowerOnState 3");
     let diagnosis = doctor(&desk, &[]).await?;

@@ -68,9 +68,10 @@ pub enum AskError {
 pub async fn ask<T: DeserializeOwned>(socket: &Path, ask: &Ask) -> Result<T, AskError> {
     let connect = |source: io::Error| {
         let socket = socket.to_owned();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => AskError::NotAllowed { socket, source },
-            _ => AskError::NotRunning { socket, source },
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            AskError::NotAllowed { socket, source }
+        } else {
+            AskError::NotRunning { socket, source }
         }
     };
     let patience = match ask {
