@@ -112,8 +112,13 @@ async fn by_oneself(outlet: &OutletConfig, fix: bool) -> Found {
         }
     };
     let reading = read(&mut device).await;
-    if reading.is_err() {
+    let Ok(Reading { back, .. }) = &reading else {
         return Found { reading, audited: None, mended: None };
+    };
+    if fix && back.on {
+        let reason = "it is on, and without an agent nobody knows whether for a session".to_owned();
+        let audited = Some(audit::audit(&mut device).await);
+        return Found { reading, audited, mended: Some(Err(reason)) };
     }
     if fix {
         let mended = audit::mend(&mut device).await;
