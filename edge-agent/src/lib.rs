@@ -5,18 +5,22 @@
 //! a part of the world. [`agent`] is the loop between them.
 
 pub mod agent;
+pub mod audit;
 pub mod config;
+pub mod doctor;
 mod drivers;
 pub mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod host;
 pub mod identity;
+pub mod keeper;
 pub mod link;
 pub mod local;
 mod metrics;
 pub mod node;
 pub mod runners;
+pub mod span;
 pub mod status;
 mod step;
 pub mod store;

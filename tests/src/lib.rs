@@ -15,6 +15,7 @@ pub mod desk;
 pub mod far;
 pub mod figure;
 pub mod identity;
+pub mod keeper;
 pub mod ledger;
 pub mod metronome;
 pub mod operator;

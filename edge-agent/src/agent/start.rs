@@ -38,7 +38,7 @@ use crate::store::{self, OpenError, Opened, Options};
 /// How long the oldest publish may wait for its acknowledgement.
 const ACK_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Below this much free space the node takes no more commands.
-const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
+pub(crate) const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Why the agent could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -129,9 +129,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     for (id, outlet) in node.outlets() {
         let Some(device) = device(id, outlet)? else { continue };
         let progress = supervisor.register(format!("outlet {id}"));
-        let orders =
-            drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
-        driving.insert(id.clone(), orders);
+        let task = drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
+        driving.insert(id.clone(), task);
     }
     step!("start.outlets_driven");
     // What nothing covers goes off before anything else is done.
@@ -168,6 +167,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,
+        askers: BTreeMap::new(),
+        next_asker: 1,
         disk: DiskHealth::default(),
         telemetry_at: BootMs(0),
         figures,

@@ -13,13 +13,13 @@ use toml::Spanned;
 
 use super::file::{self, File};
 use super::identity::Identity;
-use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets};
+use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets, pins};
 use crate::endpoint::Endpoint;
 
-const DATA_DIR: &str = "/var/lib/edge-agent";
+pub(super) const DATA_DIR: &str = "/var/lib/edge-agent";
 const SCRIPTS_DIR: &str = "/etc/edge-agent/scripts";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9780);
-const SOCKET: &str = "/run/edge-agent/control.sock";
+pub(super) const SOCKET: &str = "/run/edge-agent/control.sock";
 
 const MQTTS_PORT: u16 = 8883;
 /// Below, the link does not go; above, MQTT cannot count, in seconds and 16 bits.
@@ -59,7 +59,9 @@ pub(super) fn check_as(
         let certificate = file.broker.cert_file.get_ref().display();
         warnings.push(format!("the certificate in {certificate} has expired: renew it"));
     }
-    let outlets = outlets::outlets(file.outlets)?;
+    let keeper = pins::keeper(file.keeper.socket);
+    let outlets = outlets::outlets(file.outlets, keeper.as_deref())?;
+    warnings.extend(pins::warnings(&outlets, &pins::firmware_settings()));
     let stations = outlets::stations(file.stations, &outlets)?;
     Ok(Config {
         node: identity.node,
@@ -78,6 +80,7 @@ pub(super) fn check_as(
         tasks: tasks(file.tasks)?,
         listen: listen(file.local.listen.as_ref())?,
         socket: file.local.socket.unwrap_or_else(|| SOCKET.into()),
+        keeper,
         outlets,
         stations,
         hash: sha256(text.as_bytes()),

@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) tasks: Tasks,
     #[serde(default)]
     pub(super) local: Local,
+    #[serde(default)]
+    pub(super) keeper: Keeper,
     #[serde(default, rename = "outlet")]
     pub(super) outlets: Vec<Outlet>,
     #[serde(default, rename = "station")]
@@ -94,6 +96,12 @@ pub(super) struct Local {
     pub(super) socket: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keeper {
+    pub(super) socket: Option<PathBuf>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Outlet {
@@ -110,6 +118,8 @@ pub(super) struct Outlet {
     pub(super) pin: Option<Spanned<u64>>,
     pub(super) active_low: Option<Spanned<bool>>,
     pub(super) backend: Option<Spanned<Backend>>,
+    pub(super) chip: Option<Spanned<String>>,
+    pub(super) folder: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -126,6 +136,7 @@ pub(super) enum DriverName {
 pub(super) enum Backend {
     Rppal,
     Cdev,
+    Files,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,9 +8,12 @@ mod driver;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod guarded;
 mod identity;
 mod named;
 mod outlets;
+mod pins;
+mod sketch;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +31,7 @@ use crate::host::clock::{Clock, ClockSource};
 use crate::node::settings::{Button, Rest};
 
 pub use driver::Driver;
+pub use sketch::Sketch;
 
 /// Where the configuration is unless the command line names another place.
 pub const DEFAULT_PATH: &str = "/etc/edge-agent/agent.toml";
@@ -76,6 +80,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// The socket of `status` and of local switching.
     pub socket: PathBuf,
+    /// The socket of the keeper of GPIO lines; `None`: there is none.
+    pub keeper: Option<PathBuf>,
     /// The outlets, in the file's order; their ids differ.
     pub outlets: Vec<OutletConfig>,
     /// The stations, in the file's order; their ids differ.

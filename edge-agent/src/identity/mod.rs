@@ -13,9 +13,8 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub mod command;
-
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use edge_protocol::id::NodeId;
@@ -28,8 +27,8 @@ pub use show::{Certificate, Shown, show};
 /// Where an identity is unless the command line names another place.
 pub const DEFAULT_FOLDER: &str = "/etc/edge-agent";
 
-/// The private key, PKCS#8 in PEM, mode 0600.
-const KEY: &str = "node.key";
+/// The private key in an identity's folder: PKCS#8 in PEM, mode 0600.
+pub const KEY: &str = "node.key";
 /// The request to sign it, PKCS#10 in PEM.
 const REQUEST: &str = "node.csr";
 /// The certificate, first in its chain.
@@ -88,6 +87,14 @@ pub enum Error {
         /// Why.
         source: rcgen::Error,
     },
+}
+
+/// All that `source`, called `name` in errors, gives.
+///
+/// # Errors
+/// [`Error::BadInput`] when it can't be read, or has more than a file of an identity can have.
+pub fn given(name: String, source: impl io::Read) -> Result<Vec<u8>, Error> {
+    files::bounded(source).map_err(|error| Error::BadInput { name, reason: error.to_string() })
 }
 
 /// The key in `folder`, if there is one.

@@ -1,5 +1,6 @@
 //! Holds, and what an outlet's coverage leaves on disk (contract, 6.7, 6.10).
 
+use edge_protocol::event::By;
 use edge_protocol::id::OutletId;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,25 @@ pub(in crate::node) struct Hold {
     pub(in crate::node) until: Option<BootMs>,
     /// It was set although a session owned the outlet, and lasts to that session's end at most.
     pub(in crate::node) forced: bool,
+    /// It was set on the machine itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::node) local: bool,
+}
+
+/// Whence a hold is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::node) enum Asked {
+    /// The control plane, by a command.
+    ByCommand,
+    /// A field tech, on the machine itself.
+    Locally,
+}
+
+impl Hold {
+    /// Who is told to have switched an outlet that this hold switches.
+    pub(super) fn by(&self) -> By {
+        if self.local { By::Local } else { By::Hold }
+    }
 }
 
 /// An outlet that something covers, or that has not been confirmed off since: its off needs no

@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use self::promises::Due;
 use super::plug::{Conduct, Plug};
-use crate::node::Node;
 use crate::node::settings::{Button, OutletSettings, Rest, Settings, TaskLimits};
 use crate::node::time::{BootMs, Now};
+use crate::node::{Node, Rejection};
 
 /// What the wall clock shows when the world begins.
 pub(super) const EPOCH_MS: u64 = 1_763_690_000_000;
@@ -41,6 +41,8 @@ pub(super) struct World {
     taken: usize,
     commands: u64,
     pub(super) acknowledged: Vec<u64>,
+    /// What the machine itself was answered.
+    local_answers: Vec<(u64, Result<(), Rejection>)>,
     pub(super) states: Vec<Value>,
     /// Batches that wrote a session's record.
     pub(super) session_writes: usize,
@@ -133,6 +135,7 @@ impl World {
             taken: 0,
             commands: 0,
             acknowledged: Vec::new(),
+            local_answers: Vec::new(),
             states: Vec::new(),
             session_writes: 0,
             checkpoints: 0,

@@ -5,24 +5,19 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 use clap::{Args, Subcommand};
+use edge_agent::chain;
+use edge_agent::host::clock::{Clock, ClockSource};
+use edge_agent::identity::{self, Certificate, DEFAULT_FOLDER, Error, Installed, Made, Shown};
 use edge_protocol::id::NodeId;
 use serde_json::{Value, json};
 
-use super::{Certificate, DEFAULT_FOLDER, Error, Installed, Made, Shown, files};
-use crate::host::clock::{Clock, ClockSource};
+use super::{BAD_DATA, CONFIG, Done, Failure, IO_ERROR, NO_INPUT, SOFTWARE, say};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// sysexits(3).
-const BAD_DATA: u8 = 65;
-const NO_INPUT: u8 = 66;
-const SOFTWARE: u8 = 70;
-const IO_ERROR: u8 = 74;
-const CONFIG: u8 = 78;
-
 /// What to do with the node's identity.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
     /// Where the identity's files are.
@@ -57,26 +52,21 @@ enum What {
     },
 }
 
-/// What to say, or with which exit code to fail.
-///
-/// # Errors
-/// A code of sysexits(3), and what went wrong.
-pub fn run(arguments: Arguments) -> Result<String, (u8, String)> {
+/// Does it, and says what was done.
+pub(crate) fn run(arguments: Arguments) -> Done {
     let Arguments { what, dir, json } = arguments;
     // A lower bound is enough: what has expired by then has expired.
     let wall_ms = Clock::new(ClockSource::Untrusted).now().wall_ms;
     let done = match what {
-        What::Init { node_id } => super::init(&dir, &node_id).map(|made| init_told(&made, &dir)),
-        What::Show => super::show(&dir).map(|shown| show_told(&shown, &dir, wall_ms)),
+        What::Init { node_id } => identity::init(&dir, &node_id).map(|made| init_told(&made, &dir)),
+        What::Show => identity::show(&dir).map(|shown| show_told(&shown, &dir, wall_ms)),
         What::Install { cert, ca, node_id } => {
             install(&dir, cert.as_deref(), ca.as_deref(), node_id.as_ref(), wall_ms)
         }
     };
-    match done {
-        Ok((_, object)) if json => Ok(object.to_string()),
-        Ok((text, _)) => Ok(text),
-        Err(error) => Err((code(&error), crate::chain(&error))),
-    }
+    let (text, object) =
+        done.map_err(|error| Failure::new(code(&error), chain(&error)).for_machine(json))?;
+    Ok(say(&if json { object.to_string() } else { text }))
 }
 
 fn install(
@@ -90,7 +80,7 @@ fn install(
     let mut object = json!({});
     if let Some(ca) = ca {
         let (name, pem) = given(ca)?;
-        let changed = super::install_authority(dir, &name, &pem)?;
+        let changed = identity::install_authority(dir, &name, &pem)?;
         let state = if changed { "installed" } else { "was there already" };
         text.push(format!("the authority's certificate {state}"));
         object["authority_changed"] = changed.into();
@@ -98,7 +88,7 @@ fn install(
     if let Some(cert) = cert {
         let (name, pem) = given(cert)?;
         let Installed { certificate, path, changed } =
-            super::install(dir, &name, &pem, node, wall_ms)?;
+            identity::install(dir, &name, &pem, node, wall_ms)?;
         let state = if changed { "installed" } else { "was there already" };
         let until = until(&certificate, wall_ms);
         let node = &certificate.node;
@@ -111,21 +101,20 @@ fn install(
 
 /// A file that was named on the command line, or standard input, and what to call it.
 fn given(file: &Path) -> Result<(String, Vec<u8>), Error> {
-    let wrong = |name: &str, reason: String| Error::BadInput { name: name.to_owned(), reason };
     if file == Path::new("-") {
-        let name = "standard input";
-        let pem = files::bounded(io::stdin()).map_err(|error| wrong(name, error.to_string()))?;
-        return Ok((name.to_owned(), pem));
+        let name = "standard input".to_owned();
+        return Ok((name.clone(), identity::given(name, io::stdin())?));
     }
     let name = file.display().to_string();
-    let pem =
-        files::read_if_there(file)?.ok_or_else(|| wrong(&name, "it is not there".to_owned()))?;
-    Ok((name, pem))
+    let wrong =
+        |error: io::Error| Error::BadInput { name: name.clone(), reason: error.to_string() };
+    let opened = std::fs::File::open(file).map_err(wrong)?;
+    Ok((name.clone(), identity::given(name, opened)?))
 }
 
 fn init_told(made: &Made, dir: &Path) -> (String, Value) {
     let Made { node, new_key, key_fingerprint, request } = made;
-    let key = dir.join(super::KEY);
+    let key = dir.join(identity::KEY);
     let was = if *new_key { "made now" } else { "there already, and kept" };
     let text = format!(
         "{node} has a key ({was})\n  {}  stays here\n  {}  have it signed: edgectl ca sign --dir CA --csr node.csr",

@@ -1,0 +1,90 @@
+//! Whether an agent runs: the one question on which all else depends.
+
+use std::fs::File;
+use std::path::Path;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::diagnosis::Lines;
+use crate::config::{Config, Sketch};
+use crate::local::{self, Ask, AskError, Report};
+
+/// Whether an agent runs.
+#[derive(Debug)]
+pub(super) enum Presence {
+    /// It answers.
+    Runs(Box<Report>),
+    /// Somebody works with its store, or listens at its socket, and can't be asked.
+    Silent(AskError),
+    /// Nobody does.
+    Absent,
+}
+
+impl Presence {
+    /// Asks the socket, and looks whether somebody holds the store.
+    pub(super) async fn of(sketch: &Sketch) -> Self {
+        match local::ask::<Report>(&sketch.socket, &Ask::Status {}).await {
+            Ok(report) => Self::Runs(Box::new(report)),
+            Err(AskError::NotRunning { .. }) if !is_held(&sketch.data_dir) => Self::Absent,
+            Err(silent) => Self::Silent(silent),
+        }
+    }
+
+    /// What the agent says of itself, where it runs.
+    pub(super) fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Runs(report) => Some(report),
+            Self::Silent(_) | Self::Absent => None,
+        }
+    }
+
+    pub(super) fn into_report(self) -> Option<Report> {
+        match self {
+            Self::Runs(report) => Some(*report),
+            Self::Silent(_) | Self::Absent => None,
+        }
+    }
+}
+
+/// Whether a process holds the store in `data_dir`. What can't be opened is held by somebody else's
+/// word: better ask too little of a broker than throw out an agent.
+fn is_held(data_dir: &Path) -> bool {
+    match File::options().read(true).open(data_dir.join("lock")) {
+        Ok(lock) => Flock::lock(lock, FlockArg::LockSharedNonblock).is_err(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+pub(super) fn check(presence: &Presence, config: Option<&Config>, lines: &mut Lines) {
+    match presence {
+        Presence::Runs(report) => {
+            let since = super::clock::instant(report.started_at_ms);
+            let found = format!("{} runs since {since}", report.version);
+            let written = config.map(|config| config.hash.as_str());
+            if report.version != env!("CARGO_PKG_VERSION") {
+                let ours = env!("CARGO_PKG_VERSION");
+                let found = format!("{found}; this program is {ours}");
+                lines.warning("agent", found, "systemctl restart edge-agent");
+            } else if written.is_some()
+                && report.configuration.is_some()
+                && written != report.configuration.as_deref()
+            {
+                let found = format!("{found}, with the configuration as it was before");
+                lines.warning("agent", found, "systemctl restart edge-agent");
+            } else {
+                lines.ok("agent", found);
+            }
+        }
+        Presence::Silent(AskError::NotAllowed { socket, .. }) => {
+            let found = format!("its socket {} is not yours to open", socket.display());
+            lines.wrong("agent", found, "run this with sudo");
+        }
+        Presence::Silent(error) => {
+            let found = format!("it does not answer: {}", crate::chain(error));
+            lines.wrong("agent", found, "systemctl restart edge-agent");
+        }
+        Presence::Absent => {
+            lines.warning("agent", "none runs", "systemctl start edge-agent, once the rest passes");
+        }
+    }
+}
