@@ -61,6 +61,7 @@ furnish() {
     chroot "$1" sh -c 'dpkg -i /tmp/*.deb' >"$cache/dpkg.log" 2>&1 || { cat "$cache/dpkg.log" >&2 && fail "dpkg"; }
     rm -f "$1"/tmp/*.deb
     install -m 755 tests/on-a-pi/guest "$1/usr/local/bin/guest"
+    install -m 755 tests/on-a-pi/keeper "$1/usr/local/bin/keeper-trial"
     printf '[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/guest\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\n[Install]\nWantedBy=multi-user.target\n' \
         >"$1/etc/systemd/system/guest.service"
     chroot "$1" systemctl -q enable guest.service
