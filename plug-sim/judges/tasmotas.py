@@ -22,10 +22,13 @@ class Client:
         await self.client.publish(topic, payload, qos=qos or 0, retain=bool(retain))
 
     async def _subscribe(self, sub_state, topics):
+        # What was subscribed stays so: to ask anew would bring what is retained anew, without end.
+        known = {entry["topic"] for entry in (sub_state or {}).values()}
         await self._unsubscribe(sub_state)
         self.topics.extend(topics.values())
         for entry in topics.values():
-            await self.client.subscribe(entry["topic"])
+            if entry["topic"] not in known:
+                await self.client.subscribe(entry["topic"])
         return topics
 
     async def _unsubscribe(self, sub_state):
@@ -56,6 +59,11 @@ async def judge(program: str):
                     try:
                         async for sentence in judge_one(wrapped, told, profile):
                             yield f"{profile}: {sentence}"
+                    except AssertionError:
+                        if listening.done():
+                            # What it choked on says more.
+                            listening.result()
+                        raise
                     finally:
                         listening.cancel()
 

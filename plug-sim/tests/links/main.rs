@@ -28,10 +28,10 @@ fn anywhere() -> SocketAddr {
 async fn post(at: SocketAddr, path: &str, body: &Value) -> (String, Value) {
     let body = body.to_string();
     let request = format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let mut stream = TcpStream::connect(at).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(at).await.expect("it listens");
+    stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut answer = String::new();
-    limit(stream.read_to_string(&mut answer)).await.unwrap();
+    limit(stream.read_to_string(&mut answer)).await.expect("it answers");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).expect("a status").to_owned();
     (status, serde_json::from_str(body).expect("it is JSON"))
@@ -58,8 +58,9 @@ async fn the_control_interface_drives_a_plug_whose_time_is_held() {
 }
 
 async fn frames(plug: &FakePlug) -> WebSocketStream<TcpStream> {
-    let stream = TcpStream::connect(plug.address()).await.unwrap();
-    let (socket, _) = tokio_tungstenite::client_async("ws://plug/rpc", stream).await.unwrap();
+    let stream = TcpStream::connect(plug.address()).await.expect("it listens");
+    let shaken = tokio_tungstenite::client_async("ws://plug/rpc", stream).await;
+    let (socket, _) = shaken.expect("it shakes hands");
     socket
 }
 

@@ -18,11 +18,14 @@ struct Mosquitto {
 
 impl Mosquitto {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind(anywhere()).unwrap().local_addr().unwrap().port();
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = std::net::TcpListener::bind(anywhere())
+            .and_then(|it| it.local_addr())
+            .expect("a free port")
+            .port();
         let config = folder.path().join("mosquitto.conf");
         let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
-        std::fs::write(&config, listener).unwrap();
+        std::fs::write(&config, listener).expect("a file");
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
         let child = Command::new("mosquitto")
             .env("PATH", path)
@@ -45,7 +48,7 @@ impl Mosquitto {
     async fn client(&self) -> (AsyncClient, EventLoop) {
         let (client, events) =
             AsyncClient::new(MqttOptions::new("judge", "127.0.0.1", self.port), 16);
-        client.subscribe("#", QoS::AtMostOnce).await.unwrap();
+        client.subscribe("#", QoS::AtMostOnce).await.expect("a queue");
         (client, events)
     }
 }
@@ -54,7 +57,8 @@ impl Mosquitto {
 async fn told(events: &mut EventLoop, topic: &str) -> Publish {
     limit(async {
         loop {
-            if let Event::Incoming(Packet::Publish(message)) = events.poll().await.unwrap()
+            if let Event::Incoming(Packet::Publish(message)) =
+                events.poll().await.expect("the broker stays")
                 && message.topic == topic
             {
                 return message;
