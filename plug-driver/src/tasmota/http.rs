@@ -99,14 +99,15 @@ impl Endpoint {
                 .and_then(|port| port.parse().ok())
                 .ok_or_else(|| wrong("has a port that is no number up to 65535"))?,
         };
+        // An IPv6 address wears brackets in a url and none elsewhere.
+        let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
         Ok(Self {
             authority: authority.to_string(),
-            // An IPv6 address wears brackets in a url and none elsewhere.
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            turns: Turns::of(&host, port),
+            host,
             port,
             username,
             password,
-            turns: Turns::of(&authority.as_str().to_ascii_lowercase()),
         })
     }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-/// The plugs that somebody has a [`Turns`] of, by their address.
-static PLUGS: Mutex<BTreeMap<String, Weak<Turns>>> = Mutex::new(BTreeMap::new());
+/// The plugs that somebody has a [`Turns`] of, by host and port.
+static PLUGS: Mutex<BTreeMap<(String, u16), Weak<Turns>>> = Mutex::new(BTreeMap::new());
 
 /// The turns of one plug.
 #[derive(Debug)]
@@ -26,16 +26,17 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turns {
-    /// Those of the plug at `address`, shared with everybody who asks for the same.
-    pub(super) fn of(address: &str) -> Arc<Self> {
+    /// Those of the plug at this address, shared with everybody who asks for the same.
+    pub(super) fn of(host: &str, port: u16) -> Arc<Self> {
+        let address = (host.to_owned(), port);
         // Nothing is ever half done in here.
         let mut plugs = PLUGS.lock().unwrap_or_else(PoisonError::into_inner);
         plugs.retain(|_, turns| turns.strong_count() > 0);
-        if let Some(turns) = plugs.get(address).and_then(Weak::upgrade) {
+        if let Some(turns) = plugs.get(&address).and_then(Weak::upgrade) {
             return turns;
         }
         let turns = Arc::new(Self { seat: Semaphore::new(1), hurry: watch::channel(0).0 });
-        plugs.insert(address.to_owned(), Arc::downgrade(&turns));
+        plugs.insert(address, Arc::downgrade(&turns));
         turns
     }
 
@@ -87,11 +88,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_off_goes_before_what_waits_and_nothing_goes_at_the_same_time() {
-        let turns = Turns::of("http://192.0.2.50");
+        let turns = Turns::of("192.0.2.50", 80);
         let held = turns.take().await;
         let (order, mut taken) = mpsc::unbounded_channel();
         for name in ["poll 1", "poll 2", "off"] {
-            let (turns, order) = (Turns::of("http://192.0.2.50"), order.clone());
+            let (turns, order) = (Turns::of("192.0.2.50", 80), order.clone());
             tokio::spawn(async move {
                 let _turn = match name {
                     "off" => turns.take_first().await,
@@ -103,7 +104,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(taken.try_recv().is_err());
-        let other = Turns::of("http://192.0.2.51");
+        let other = Turns::of("192.0.2.51", 80);
         drop(other.take().await);
         drop(held);
         let mut names = [""; 3];
@@ -115,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_waiting_hinders_nobody() {
-        let turns = Turns::of("http://192.0.2.52");
+        let turns = Turns::of("192.0.2.52", 80);
         let held = turns.take().await;
         let gone = tokio::time::timeout(std::time::Duration::from_millis(1), turns.take_first());
         assert!(gone.await.is_err());

@@ -313,6 +313,21 @@ async fn a_restart_of_the_plug_makes_it_a_stranger() {
 }
 
 #[tokio::test]
+async fn a_restart_is_seen_by_the_count_of_starts_too() {
+    let plug = ScriptedPlug::start(Firmware::Lite, 1).await;
+    let mut outlet = plug.outlet(1);
+    outlet.read().await.unwrap();
+    {
+        // Up for longer than when it was last read.
+        let mut device = plug.device();
+        (device.firmware, device.uptime_s, device.boot_count) = (Firmware::V13_4, 2_000, 8);
+    }
+    assert_eq!(outlet.read().await.unwrap().boot_count, Some(8));
+    assert_eq!(outlet.on(Some(LEASE)).await.unwrap().lease, HELD);
+    assert_eq!(plug.device().timed, [(90_000, "Power1 0".to_owned())]);
+}
+
+#[tokio::test]
 async fn an_error_makes_the_plug_a_stranger_too() {
     let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
     let mut outlet = plug.outlet(1);
