@@ -111,6 +111,11 @@ impl Endpoint {
         })
     }
 
+    /// The turns at this plug.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
     /// Whether there is a password to send.
     pub(super) fn has_password(&self) -> bool {
         self.password.is_some()

@@ -198,7 +198,7 @@ impl Plug {
         Ok(Some(Load { power_w: load.power_w.filter(|_| tells), ..load }))
     }
 
-    /// `SetOption21`. Asked once.
+    /// `SetOption21`. Asked once, and while it is off with the next on again.
     async fn meters_open(&mut self) -> Result<bool, Fault> {
         if let Some(known) = self.found.meters_open {
             return Ok(known);

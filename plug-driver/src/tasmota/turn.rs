@@ -1,12 +1,14 @@
 //! One request at a time to each plug, whoever of us asks.
 //!
 //! A plug serves one client, and a plug of several relays is several outlets here. They take
-//! turns request by request; an off goes before whatever else waits.
+//! turns request by request; an off goes before whatever else waits. What takes several requests
+//! that nobody may come between, as writing into a rule that two relays share, is done alone, and
+//! an off goes between nevertheless.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore, SemaphorePermit, watch};
 
 /// The plugs that somebody has a [`Turns`] of, by host and port.
 static PLUGS: Mutex<BTreeMap<(String, u16), Weak<Turns>>> = Mutex::new(BTreeMap::new());
@@ -17,6 +19,7 @@ pub(super) struct Turns {
     seat: Semaphore,
     /// How many offs wait.
     hurry: watch::Sender<usize>,
+    alone: Arc<AsyncMutex<()>>,
 }
 
 /// A turn; it ends when this is dropped.
@@ -35,7 +38,8 @@ impl Turns {
         if let Some(turns) = plugs.get(&address).and_then(Weak::upgrade) {
             return turns;
         }
-        let turns = Arc::new(Self { seat: Semaphore::new(1), hurry: watch::channel(0).0 });
+        let (hurry, alone) = (watch::channel(0).0, Arc::default());
+        let turns = Arc::new(Self { seat: Semaphore::new(1), hurry, alone });
         plugs.insert(address, Arc::downgrade(&turns));
         turns
     }
@@ -57,6 +61,11 @@ impl Turns {
     pub(super) async fn take_first(&self) -> Turn<'_> {
         let _waiting = Waiting::new(&self.hurry);
         self.seat().await
+    }
+
+    /// Waits until nobody else does what must be done alone, and keeps them from it.
+    pub(super) async fn alone(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.alone).lock_owned().await
     }
 
     async fn seat(&self) -> Turn<'_> {

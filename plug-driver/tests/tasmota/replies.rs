@@ -327,6 +327,10 @@ async fn the_watts_of_an_open_relay_are_told_only_where_the_meter_looks_at_it() 
     assert_eq!(plug.commands(), ["Status 0", "TimedPower"], "asked for once");
 
     plug.device().meters_open = true;
+    outlet.on(Some(LEASE)).await.unwrap();
+    assert_eq!(outlet.off().await.unwrap().power_w, Some(0.0), "with the next on again");
+
+    plug.device().meters_open = true;
     plug.device().energy = Some(r#"{"Total":3,"Power":85.2}"#);
     let welded = plug.outlet(1).read().await.unwrap();
     assert_eq!((welded.on, welded.power_w), (false, Some(85.2)));

@@ -11,6 +11,8 @@ impl Plug {
             self.whole().await?;
         }
         self.learn_words().await?;
+        // Somebody may have mended it since; asking once a session is enough.
+        self.found.meters_open = self.found.meters_open.filter(|opens| *opens);
         if self.found.interlock.is_none() {
             let fights = if self.relays() > 1 { self.ask_interlock().await? } else { None };
             self.found.interlock = Some(fights);

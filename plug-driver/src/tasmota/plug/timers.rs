@@ -106,11 +106,17 @@ impl Plug {
                 return Ok(true);
             }
         }
-        self.hold_rule(&LEASE_RULE).await
+        match self.hold_rule(&LEASE_RULE).await {
+            // It was not stored as it was sent: no rule to hang a lease on.
+            Err(Fault::Contradicted { .. }) => Ok(false),
+            held => held,
+        }
     }
 
     /// As [`Self::hold_lease_rule`], for a rule of these parts.
     pub(in crate::tasmota) async fn hold_rule(&mut self, parts: &[Part]) -> Result<bool, Fault> {
+        // Two relays that find the same slot empty would write over each other.
+        let _alone = self.endpoint.turns().alone().await;
         let text = rule::text(parts, self.relay);
         let slot = match self.rule_place(parts).await? {
             Some(Place::Held(_)) => return Ok(true),
