@@ -155,11 +155,9 @@ async fn a_plug_is_never_on_without_a_lease() -> Result<()> {
 
 #[tokio::test]
 async fn a_plug_whose_node_has_died_cuts_the_power_by_itself() -> Result<()> {
-    for profile in [
-        Profile::tasmota_14_4(),
-        Profile::tasmota_12_4(),
-        without_rules(Profile::tasmota_12_4()),
-    ] {
+    for profile in
+        [Profile::tasmota_14_4(), Profile::tasmota_12_4(), without_rules(Profile::tasmota_12_4())]
+    {
         let mut desk = with(profile).await?;
         let body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 1_500 });
         desk.ask("session.start", body).await?;
