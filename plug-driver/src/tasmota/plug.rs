@@ -165,7 +165,10 @@ impl Plug {
             return self.whole_in_pieces().await;
         }
         let reply = self.ask("Status 0").await?;
-        reply.value("StatusSTS")?;
+        // Old firmware gathers an answer in a buffer that may be too short for all of it.
+        for part in ["Status", "StatusPRM", "StatusFWR", "StatusSTS"] {
+            reply.value(part)?;
+        }
         Ok(reply)
     }
 
