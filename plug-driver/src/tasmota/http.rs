@@ -1,21 +1,24 @@
 //! One command, one request, one connection.
 //!
 //! A plug serves one client at a time from a few kilobytes of memory, so nothing is kept open,
-//! every wait has a limit, and so has the reply.
+//! every wait has a limit, and so has the reply. A password is never a part of the url, which ends
+//! up in logs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::turn::Turns;
 use crate::error::Fault;
 use crate::secret::Secret;
 
@@ -35,25 +38,37 @@ pub(super) struct Endpoint {
     port: u16,
     username: String,
     password: Option<Secret>,
+    turns: Arc<Turns>,
 }
 
 /// How the password travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Login {
-    /// In a header (HTTP Basic), as newer firmware has it.
+    /// In a header (HTTP Basic), which firmware reads from 9.3 on (arendst/Tasmota#10451).
     Header,
-    /// In the query: the only form that firmware up to 9 reads.
-    Query,
+    /// In a form, which firmware before that reads like a part of the url.
+    Form,
+    /// Not at all.
+    None,
 }
 
 impl Login {
     /// The one to try when this one was refused.
     pub(super) fn other(self) -> Self {
         match self {
-            Self::Header => Self::Query,
-            Self::Query => Self::Header,
+            Self::Header => Self::Form,
+            Self::Form | Self::None => Self::Header,
         }
     }
+}
+
+/// Whether a command goes before those that wait for the same plug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hurry {
+    /// It does: an off.
+    Yes,
+    /// It waits like the others.
+    No,
 }
 
 impl Endpoint {
@@ -84,14 +99,21 @@ impl Endpoint {
                 .and_then(|port| port.parse().ok())
                 .ok_or_else(|| wrong("has a port that is no number up to 65535"))?,
         };
+        // An IPv6 address wears brackets in a url and none elsewhere.
+        let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
         Ok(Self {
             authority: authority.to_string(),
-            // An IPv6 address wears brackets in a url and none elsewhere.
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            turns: Turns::of(&host, port),
+            host,
             port,
             username,
             password,
         })
+    }
+
+    /// The turns at this plug.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Whether there is a password to send.
@@ -99,9 +121,19 @@ impl Endpoint {
         self.password.is_some()
     }
 
-    /// Sends `command` and gives the body of a reply with status 200.
-    pub(super) async fn send(&self, command: &str, login: Login) -> Result<Vec<u8>, Fault> {
+    /// Sends `command` when it is its turn and gives the body of a reply with status 200.
+    pub(super) async fn send(
+        &self,
+        command: &str,
+        login: Login,
+        hurry: Hurry,
+    ) -> Result<Vec<u8>, Fault> {
         let request = self.request(command, login)?;
+        // Who waits here has no clock of its own: each of those before it has one.
+        let _turn = match hurry {
+            Hurry::Yes => self.turns.take_first().await,
+            Hurry::No => self.turns.take().await,
+        };
         let exchange = async {
             let stream = timeout(CONNECT_LIMIT, self.connect())
                 .await
@@ -125,45 +157,41 @@ impl Endpoint {
             .map_err(|source| Fault::Unreachable { address: self.authority.clone(), source })
     }
 
-    fn request(&self, command: &str, login: Login) -> Result<Request<Empty<Bytes>>, Fault> {
-        let mut target = format!("/cm?cmnd={}", percent_encoded(command));
-        let mut authorization = None;
-        match (&self.password, login) {
-            (None, Login::Header | Login::Query) => {}
-            (Some(password), Login::Query) => {
-                let (user, password) = (&self.username, password.expose());
-                target.push_str(&format!(
-                    "&user={}&password={}",
-                    percent_encoded(user),
-                    percent_encoded(password)
-                ));
+    fn request(&self, command: &str, login: Login) -> Result<Request<Full<Bytes>>, Fault> {
+        let target = format!("/cm?cmnd={}", percent_encoded(command));
+        let request =
+            Request::get(target).header(HOST, &self.authority).header(CONNECTION, "close");
+        let mut request = request.body(Full::default()).map_err(|_| Fault::Setting {
+            setting: "url",
+            value: self.authority.clone(),
+            remedy: "cannot be sent as a Host header",
+        })?;
+        let Some(password) = self.password.as_ref().map(Secret::expose) else {
+            return Ok(request);
+        };
+        match login {
+            Login::None => {}
+            Login::Form => {
+                let (user, password) = (percent_encoded(&self.username), percent_encoded(password));
+                *request.method_mut() = Method::POST;
+                *request.body_mut() = format!("user={user}&password={password}").into();
+                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+                request.headers_mut().insert(CONTENT_TYPE, form);
             }
-            (Some(password), Login::Header) => {
-                let pair = format!("{}:{}", self.username, password.expose());
-                let value = format!("Basic {}", STANDARD.encode(pair));
-                let mut value = HeaderValue::try_from(value).expect("base64 is ASCII");
+            Login::Header => {
+                let pair = STANDARD.encode(format!("{}:{password}", self.username));
+                let value = HeaderValue::try_from(format!("Basic {pair}"));
+                let mut value = value.expect("base64 is ASCII");
                 value.set_sensitive(true);
-                authorization = Some(value);
+                request.headers_mut().insert(AUTHORIZATION, value);
             }
-        }
-        let mut request = Request::get(target)
-            .header(HOST, &self.authority)
-            .header(CONNECTION, "close")
-            .body(Empty::new())
-            .map_err(|_| Fault::Setting {
-                setting: "url",
-                value: self.authority.clone(),
-                remedy: "cannot be sent as a Host header",
-            })?;
-        if let Some(value) = authorization {
-            request.headers_mut().insert(AUTHORIZATION, value);
         }
         Ok(request)
     }
 }
 
 /// Sends `request` over `stream` and reads the reply, driving the connection meanwhile.
-async fn exchange(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<Vec<u8>, Fault> {
+async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<Vec<u8>, Fault> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(Fault::Cut)?;
     let mut connection = std::pin::pin!(connection);
@@ -256,15 +284,21 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_in_the_header_or_in_the_query_and_never_in_both() {
+    fn the_password_is_in_the_header_or_in_a_form_and_never_in_the_url() {
         let endpoint = endpoint("http://192.0.2.50").unwrap();
         let header = endpoint.request("Power1 ON", Login::Header).unwrap();
-        assert_eq!(header.uri(), "/cm?cmnd=Power1%20ON");
         assert_eq!(header.headers()[AUTHORIZATION], "Basic YWRtaW46am8ma2Vy");
         assert_eq!(header.headers()[CONNECTION], "close");
-        let query = endpoint.request("Power1 ON", Login::Query).unwrap();
-        assert_eq!(query.uri(), "/cm?cmnd=Power1%20ON&user=admin&password=jo%26ker");
-        assert!(!query.headers().contains_key(AUTHORIZATION));
-        assert!(!format!("{endpoint:?} {header:?}").contains("ker"));
+        let form = endpoint.request("Power1 ON", Login::Form).unwrap();
+        assert_eq!(form.method(), Method::POST);
+        let expected = Full::<Bytes>::from("user=admin&password=jo%26ker");
+        assert_eq!(format!("{:?}", form.body()), format!("{expected:?}"));
+        let none = endpoint.request("Power1 ON", Login::None).unwrap();
+        for request in [&header, &form, &none] {
+            assert_eq!(request.uri(), "/cm?cmnd=Power1%20ON");
+            let in_header = request.headers().contains_key(AUTHORIZATION);
+            assert_eq!(in_header, request.headers() == header.headers());
+        }
+        assert!(!format!("{endpoint:?} {:?}", header.headers()).contains("ker"));
     }
 }

@@ -1,15 +1,21 @@
-//! The two timers of a plug that can hold a lease, and their arithmetic.
+//! The three timers of a plug that can hold a lease, and their arithmetic.
 //!
 //! `TimedPower<n> <ms>` (firmware 13.4 and later) is on now and off after it, kept in RAM; it
-//! survives an off. `PulseTime<n> <code>` (every firmware) is armed by each on, kept in flash,
-//! and cancelled by an off.
+//! survives an off. `RuleTimer<n> <s>` (builds with rules) is an event that a stored rule makes an
+//! off of; it is in RAM and survives an off too, and it is lost if the rules are off or at work
+//! when it ends. `PulseTime<n> <code>` (every firmware) is armed by each on, kept in flash, and
+//! cancelled by an off.
 
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::LONGEST_LEASE;
 
 /// `TimedPower` counts in these.
 pub(super) const TIMED_POWER_STEP: Duration = Duration::from_millis(50);
+/// `RuleTimer` counts in these.
+pub(super) const RULE_TIMER_STEP: Duration = Duration::from_secs(1);
 /// `PulseTime` counts in these from 12 s on, and more finely below.
 pub(super) const PULSE_TIME_STEP: Duration = Duration::from_secs(1);
 /// Shorter leases serve nobody, and `TimedPower<n> 0` would be a pulse of 50 ms.
@@ -17,6 +23,25 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// How far a timer that was read back may be from the wanted one: a plug counts in steps of up
 /// to a second, and truncates.
 const TOLERANCE: Duration = Duration::from_secs(2);
+
+/// A lease that was asked for. What comes before it is armed takes time, and a plug that is met for
+/// the first time is asked a good deal: a lease armed in full after that would end too late.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Term {
+    begun: Instant,
+    lease: Duration,
+}
+
+impl Term {
+    pub(super) fn from_now(lease: Duration) -> Self {
+        Self { begun: Instant::now(), lease }
+    }
+
+    /// What is left of it, up to a second more.
+    pub(super) fn left(&self) -> Duration {
+        self.lease.saturating_sub(Duration::from_secs(self.begun.elapsed().as_secs()))
+    }
+}
 
 /// `lease` within what every plug can hold.
 pub(super) fn within_range(lease: Duration) -> Duration {
@@ -28,6 +53,12 @@ pub(super) fn timed_power(lease: Duration) -> u64 {
     let step = TIMED_POWER_STEP.as_millis();
     let steps = within_range(lease).as_nanos().div_ceil(TIMED_POWER_STEP.as_nanos());
     u64::try_from(steps * step).expect("18 h are 64.8 million milliseconds")
+}
+
+/// Seconds for `RuleTimer`: never less than `lease`.
+pub(super) fn rule_timer(lease: Duration) -> u64 {
+    let seconds = within_range(lease).as_nanos().div_ceil(RULE_TIMER_STEP.as_nanos());
+    u64::try_from(seconds).expect("18 h are 64,800 s")
 }
 
 /// The code for `PulseTime`: never less than `lease`.
@@ -61,6 +92,8 @@ pub(super) fn agrees(wanted: Duration, elapsed: Duration, remaining: Duration) -
 pub(super) enum Timers {
     /// The plug has `TimedPower`; these run, of all relays.
     TimedPower(Vec<TimedCommand>),
+    /// The plug has `RuleTimer`, and a rule of ours or room for one; this is left of our relay's.
+    RuleTimer(Option<Duration>),
     /// The plug has `PulseTime` only; this is our relay's.
     PulseTime(PulseTime),
     /// The plug has neither (a minimal firmware), or none for a relay of this number.
@@ -113,6 +146,7 @@ impl Timers {
                 .filter(|command| command.touches(relay) && command.action == 0)
                 .map(|command| command.remaining)
                 .min(),
+            Self::RuleTimer(remaining) => *remaining,
             Self::PulseTime(timer) => (timer.remaining > 0).then(|| pulse_length(timer.remaining)),
             Self::Absent => None,
         }
@@ -126,6 +160,7 @@ impl Timers {
                 ours.next().is_some_and(|only| only.is_lease_of(relay)) && ours.next().is_none()
             }
             Self::PulseTime(timer) => pulse_length(timer.set) == wanted,
+            Self::RuleTimer(_) => true,
             Self::Absent => false,
         };
         let remaining = self.remaining(relay);
@@ -136,11 +171,22 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::time::advance;
 
     use super::*;
 
     fn off_after(seconds: u64, relay: u8) -> TimedCommand {
         TimedCommand { remaining: Duration::from_secs(seconds), relay, action: 0 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_questions_before_took_is_taken_off_the_lease() {
+        let term = Term::from_now(Duration::from_secs(90));
+        assert_eq!(term.left(), Duration::from_secs(90));
+        advance(Duration::from_millis(2_900)).await;
+        assert_eq!(term.left(), Duration::from_secs(88));
+        advance(Duration::from_secs(100)).await;
+        assert_eq!(term.left(), Duration::ZERO);
     }
 
     #[test]
@@ -178,6 +224,8 @@ mod tests {
             prop_assert!(timed >= lease && timed < lease + TIMED_POWER_STEP);
             let pulse = pulse_length(pulse_time(lease));
             prop_assert!(pulse >= lease && pulse < lease + PULSE_TIME_STEP);
+            let rule = Duration::from_secs(rule_timer(lease));
+            prop_assert!(rule >= lease && rule < lease + RULE_TIMER_STEP);
         }
     }
 

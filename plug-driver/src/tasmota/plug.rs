@@ -3,13 +3,23 @@
 //! Each method is one question or one order and the strict reading of its answer; what to ask
 //! and in which order is the parent module's.
 
+mod meeting;
+mod timers;
+
 use std::time::Duration;
 
-use super::http::{Endpoint, Login};
-use super::lease::{PULSE_TIME_STEP, TIMED_POWER_STEP, Timers};
-use super::reply::{Reply, State};
+use super::http::{Endpoint, Hurry, Login};
+use super::lease::PULSE_TIME_STEP;
+use super::reply::{Load, Particulars, Reply, State, Words};
+use super::rule::Part;
 use crate::error::Fault;
 use crate::{Capabilities, LONGEST_LEASE, LeaseLimits};
+
+/// What the rule of a lease by rule timer consists of: its end, and an off after a restart, which
+/// loses the timer and may bring the relay back on.
+pub(super) const LEASE_RULE: [Part; 2] = [Part::Timer, Part::Boot];
+/// The parts of a `Status 0`, for a plug that does not give it whole.
+const PIECES: [&str; 5] = ["Status", "Status 1", "Status 2", "Status 10", "Status 11"];
 
 #[derive(Debug)]
 pub(super) struct Plug {
@@ -22,22 +32,33 @@ pub(super) struct Plug {
     found: Found,
 }
 
-/// What was found out about the plug. Forgotten after an error and when the plug was restarted,
-/// since it may then be another plug, or another firmware.
+/// What was found out about the plug. Forgotten when it said something unexpected and when it was
+/// restarted, since it may then be another plug, or another firmware.
 #[derive(Debug, Default)]
 struct Found {
-    timer: Option<Timer>,
+    timer: Option<LeaseTimer>,
     /// What `PulseTime` arms with each on, as a code.
     pulse_time: Option<u16>,
-    /// `Some(None)`: the plug does not tell.
-    boot_count: Option<Option<u64>>,
+    /// The stored rule that makes an off of our rule timer.
+    lease_slot: Option<u8>,
+    /// Out of the last `Status 0`.
+    particulars: Option<Particulars>,
+    relays: Option<usize>,
+    /// Whether `Status 0` must be asked for in pieces.
+    in_pieces: bool,
+    words: Option<Words>,
+    /// The relays that an on of ours would switch off, as the plug tells it.
+    interlock: Option<Option<String>>,
+    /// Whether the meter tells of an open relay.
+    meters_open: Option<bool>,
     meters: Option<bool>,
 }
 
 /// The timer that holds the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Timer {
+pub(super) enum LeaseTimer {
     TimedPower,
+    RuleTimer,
     PulseTime,
     Absent,
 }
@@ -66,15 +87,35 @@ impl Plug {
 
     /// The boot count as last asked for.
     pub(super) fn known_boot_count(&self) -> Option<u64> {
-        self.found.boot_count.flatten()
+        self.found.particulars?.boot_count
     }
 
-    /// Asks everything anew from now on, as after a failed operation.
+    /// How many relays the plug has, once it was read.
+    pub(super) fn relays(&self) -> usize {
+        self.found.relays.unwrap_or(1)
+    }
+
+    /// Whether the plug was read whole and nothing has made a stranger of it since.
+    pub(super) fn is_known(&self) -> bool {
+        self.found.particulars.is_some()
+    }
+
+    /// Whether some relay of the plug was locked when it was last read whole.
+    pub(super) fn has_locks(&self) -> bool {
+        self.found.particulars.is_some_and(|it| it.locked)
+    }
+
+    /// The plug's words for off and on, as far as they were asked for.
+    pub(super) fn words(&self) -> Words {
+        self.found.words.clone().unwrap_or_default()
+    }
+
+    /// Asks everything anew from now on.
     pub(super) fn forget(&mut self) {
         self.found = Found::default();
     }
 
-    /// Switches by `Power<n>`.
+    /// Switches by `Power<n>`; a bare one would end a `PulseTime` before 9.4.0.1.
     pub(super) async fn switch(&mut self, on: bool) -> Result<(), Fault> {
         let argument = if on { "ON" } else { "OFF" };
         self.switch_by(&format!("Power{} {argument}", self.relay), on).await
@@ -86,122 +127,152 @@ impl Plug {
     }
 
     async fn switch_by(&mut self, command: &str, on: bool) -> Result<(), Fault> {
-        let reply = self.ask(command).await?;
+        let hurry = if on { Hurry::No } else { Hurry::Yes };
+        let reply = self.ask_in(command, hurry).await?;
         // A locked or interlocked relay answers with the state that it keeps.
-        if reply.power(self.relay)? == on { Ok(()) } else { Err(reply.unexpected()) }
+        let told = self.worded(&reply, Reply::power).await?;
+        if told == on { Ok(()) } else { Err(reply.unexpected()) }
     }
 
-    /// Reads the relay. A bare `Power<n>` would end a `PulseTime` before 9.4.0.1.
+    /// Reads the relay, as quickly as a plug can tell it.
     pub(super) async fn state(&mut self) -> Result<State, Fault> {
-        let state = self.ask("Status 11").await?.state(self.relay)?;
+        let reply = self.ask("Status 11").await?;
+        let state = self.worded(&reply, Reply::state).await?;
+        Ok(self.seen(state))
+    }
+
+    /// Reads everything that `Status 0` tells: relay, particulars and meter in one request.
+    pub(super) async fn whole(&mut self) -> Result<(State, Option<Load>), Fault> {
+        let reply = match self.whole_at_once().await {
+            Err(Fault::Answer { .. }) => self.whole_in_pieces().await?,
+            reply => reply?,
+        };
+        let state = self.worded(&reply, Reply::state).await?;
+        let particulars = reply.particulars();
+        if self.known_boot_count().is_some_and(|known| particulars.boot_count != Some(known)) {
+            // It may have been up for longer by now than it was when it was last seen.
+            self.forget();
+        }
+        let state = self.seen(state);
+        self.found.particulars = Some(particulars);
+        let load = reply.load(self.relay, state.relays);
+        self.note_meter(load);
+        Ok((state, load))
+    }
+
+    async fn whole_at_once(&mut self) -> Result<Reply, Fault> {
+        if self.found.in_pieces {
+            return self.whole_in_pieces().await;
+        }
+        let reply = self.ask("Status 0").await?;
+        // Old firmware gathers an answer in a buffer that may be too short for all of it.
+        for part in ["Status", "StatusPRM", "StatusFWR", "StatusSTS"] {
+            reply.value(part)?;
+        }
+        Ok(reply)
+    }
+
+    async fn whole_in_pieces(&mut self) -> Result<Reply, Fault> {
+        let mut whole = Reply::empty("Status 0");
+        for piece in PIECES {
+            whole.merge(self.ask(piece).await?);
+        }
+        self.found.in_pieces = true;
+        Ok(whole)
+    }
+
+    /// The load alone, where a meter is known.
+    pub(super) async fn load(&mut self, state: State) -> Result<Option<Load>, Fault> {
+        if self.found.meters != Some(true) {
+            return Ok(None);
+        }
+        Ok(self.ask("Status 10").await?.load(self.relay, state.relays))
+    }
+
+    /// Without the watts of an open relay where the meter does not look at those: it says 0, and a
+    /// relay whose contacts are welded would seem to be open.
+    pub(super) async fn believable(
+        &mut self,
+        load: Option<Load>,
+        state: State,
+    ) -> Result<Option<Load>, Fault> {
+        let Some(load) = load else { return Ok(None) };
+        let tells = state.on || self.meters_open().await?;
+        Ok(Some(Load { power_w: load.power_w.filter(|_| tells), ..load }))
+    }
+
+    /// `SetOption21`. Asked once, and while it is off with the next on again.
+    async fn meters_open(&mut self) -> Result<bool, Fault> {
+        if let Some(known) = self.found.meters_open {
+            return Ok(known);
+        }
+        let reply = self.ask("SetOption21").await?;
+        let words = self.words();
+        let told = reply.value("SetOption21").ok().and_then(|value| words.read(value));
+        self.found.meters_open = Some(told == Some(true));
+        Ok(told == Some(true))
+    }
+
+    fn note_meter(&mut self, load: Option<Load>) {
+        let meters = load.is_some_and(|load| load.power_w.is_some());
+        self.found.meters = Some(meters);
+        self.capabilities.meters = meters;
+    }
+
+    fn seen(&mut self, state: State) -> State {
         if state.uptime < self.last_uptime {
             self.forget();
         }
         self.last_uptime = state.uptime;
-        Ok(state)
+        self.found.relays = Some(state.relays);
+        state
     }
 
-    /// Which timer the plug has, asked once.
-    pub(super) async fn timer(&mut self) -> Result<Timer, Fault> {
-        match self.found.timer {
-            Some(timer) => Ok(timer),
-            None => Ok(match self.timers().await? {
-                Timers::TimedPower(_) => Timer::TimedPower,
-                Timers::PulseTime(_) => Timer::PulseTime,
-                Timers::Absent => Timer::Absent,
-            }),
-        }
-    }
-
-    /// The plug's timers: by `TimedPower` if it has that, else by `PulseTime<n>`.
-    pub(super) async fn timers(&mut self) -> Result<Timers, Fault> {
-        let timers = match self.found.timer {
-            Some(Timer::TimedPower) => {
-                Timers::TimedPower(self.ask("TimedPower").await?.timed_power()?)
+    /// Reads what depends on the plug's words for off and on; if it uses none that everybody
+    /// knows, it is asked for its own.
+    async fn worded<T>(
+        &mut self,
+        reply: &Reply,
+        read: impl Fn(&Reply, u8, &Words) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        match read(reply, self.relay, &self.words()) {
+            Err(fault) if self.found.words.is_none() && reply.names_a_relay() => {
+                self.learn_words().await.map_err(|_| fault)?;
+                read(reply, self.relay, &self.words())
+                    .map_err(|fault| self.unclear().unwrap_or(fault))
             }
-            Some(Timer::PulseTime) => self.pulse_time().await?,
-            Some(Timer::Absent) => Timers::Absent,
-            None => {
-                // Without a number it lists; with one it would clear.
-                let reply = self.ask("TimedPower").await?;
-                if reply.is_unknown_command() {
-                    self.pulse_time().await?
-                } else {
-                    Timers::TimedPower(reply.timed_power()?)
-                }
-            }
-        };
-        (self.found.timer, self.capabilities.lease) = match timers {
-            Timers::TimedPower(_) => (Some(Timer::TimedPower), limits(TIMED_POWER_STEP)),
-            Timers::PulseTime(_) => (Some(Timer::PulseTime), limits(PULSE_TIME_STEP)),
-            Timers::Absent => (Some(Timer::Absent), None),
-        };
-        Ok(timers)
-    }
-
-    /// Clears the running `TimedPower` timers of `relay`, our own or 0.
-    pub(super) async fn clear_timed_power(&mut self, relay: u8) -> Result<(), Fault> {
-        self.ask(&format!("TimedPower{relay}")).await?.timed_power_cleared(relay)
-    }
-
-    async fn pulse_time(&mut self) -> Result<Timers, Fault> {
-        let reply = self.ask(&format!("PulseTime{}", self.relay)).await?;
-        if reply.is_unknown_command() || reply.is_command_error() {
-            return Ok(Timers::Absent);
+            told => told,
         }
-        let timer = reply.pulse_time(self.relay)?;
-        self.found.pulse_time = Some(timer.set);
-        Ok(Timers::PulseTime(timer))
     }
 
-    /// What `PulseTime` arms with each on, as a code; 0: nothing. Asked once.
-    pub(super) async fn standing_pulse_time(&mut self) -> Result<u16, Fault> {
-        if let Some(code) = self.found.pulse_time {
-            return Ok(code);
+    /// The plug's words for off and on. Asked once.
+    pub(super) async fn learn_words(&mut self) -> Result<(), Fault> {
+        if self.found.words.is_some() {
+            return Ok(());
         }
-        let code = match self.pulse_time().await? {
-            Timers::PulseTime(timer) => timer.set,
-            Timers::TimedPower(_) | Timers::Absent => 0,
-        };
-        self.found.pulse_time = Some(code);
-        Ok(code)
-    }
-
-    /// Sets what `PulseTime` arms, now and with each on. The plug writes its flash if that is a
-    /// change.
-    pub(super) async fn set_pulse_time(&mut self, code: u16) -> Result<(), Fault> {
-        let reply = self.ask(&format!("PulseTime{} {code}", self.relay)).await?;
-        if reply.pulse_time(self.relay)?.set != code {
-            return Err(reply.unexpected());
-        }
-        self.found.pulse_time = Some(code);
+        let off = self.ask("StateText1").await?.text("StateText1")?;
+        let on = self.ask("StateText2").await?.text("StateText2")?;
+        self.found.words = Some(Words::new(&off, &on));
         Ok(())
     }
 
-    /// How often the plug has started. Asked once.
-    pub(super) async fn boot_count(&mut self) -> Result<Option<u64>, Fault> {
-        if let Some(known) = self.found.boot_count {
-            return Ok(known);
+    /// Whether the plug answers somebody without a password.
+    pub(super) async fn answers_anybody(&mut self) -> Result<bool, Fault> {
+        match self.endpoint.send("Status 2", Login::None, Hurry::No).await {
+            Ok(body) => Ok(Reply::parse("Status 2", &body).is_ok()),
+            Err(Fault::Password) => Ok(false),
+            Err(fault) => Err(fault),
         }
-        let told = self.ask("Status 1").await?.boot_count();
-        self.found.boot_count = Some(told);
-        Ok(told)
     }
 
-    /// The watts of the relay's load; a plug without a meter is asked once.
-    pub(super) async fn power_w(&mut self) -> Result<Option<f64>, Fault> {
-        if self.found.meters == Some(false) {
-            return Ok(None);
-        }
-        let power_w = self.ask("Status 10").await?.power_w(self.relay);
-        self.found.meters = Some(power_w.is_some());
-        self.capabilities.meters = power_w.is_some();
-        Ok(power_w)
+    /// Sends `command`.
+    pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, Fault> {
+        self.ask_in(command, Hurry::No).await
     }
 
     /// Sends `command`. A plug that refuses the password gets it in the other form, once.
-    async fn ask(&mut self, command: &str) -> Result<Reply, Fault> {
-        let reply = self.ask_by(command, self.login).await;
+    async fn ask_in(&mut self, command: &str, hurry: Hurry) -> Result<Reply, Fault> {
+        let reply = self.ask_by(command, self.login, hurry).await;
         let refused = match reply {
             Err(refused @ (Fault::Password | Fault::Warning { .. }))
                 if self.endpoint.has_password() =>
@@ -210,13 +281,14 @@ impl Plug {
             }
             reply => return reply,
         };
-        let reply = self.ask_by(command, self.login.other()).await.map_err(|_| refused)?;
-        self.login = self.login.other();
+        let other = self.login.other();
+        let reply = self.ask_by(command, other, hurry).await.map_err(|_| refused)?;
+        self.login = other;
         Ok(reply)
     }
 
-    async fn ask_by(&self, command: &str, login: Login) -> Result<Reply, Fault> {
-        let body = self.endpoint.send(command, login).await?;
+    async fn ask_by(&self, command: &str, login: Login, hurry: Hurry) -> Result<Reply, Fault> {
+        let body = self.endpoint.send(command, login, hurry).await?;
         Reply::parse(command, &body)
     }
 }
