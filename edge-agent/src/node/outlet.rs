@@ -45,7 +45,7 @@ pub enum Order {
 }
 
 /// What a driver found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Whether power flows.
     pub on: bool,
@@ -53,6 +53,13 @@ pub struct Reading {
     pub lease_off_at: Option<BootMs>,
     /// How long the device has been up, where it tells.
     pub uptime_ms: Option<u64>,
+    /// How often the device has started, where it tells.
+    pub boot_count: Option<u64>,
+    /// What the load draws, in milliwatts, where the device measures it. A figure that is 0 whatever
+    /// the load does, as of a meter behind an open relay, is none.
+    pub power_mw: Option<u64>,
+    /// What the device's register of energy shows, in milliwatt-hours, where it has one.
+    pub energy_mwh: Option<u64>,
 }
 
 /// What a driver could not do.

@@ -172,6 +172,7 @@ impl Plug {
                 on,
                 lease_off_at: None,
                 uptime_ms: self.leases.then(|| now - self.up_since),
+                ..Reading::default()
             })),
         }
     }

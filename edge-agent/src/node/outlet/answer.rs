@@ -188,7 +188,7 @@ mod tests {
     /// and the customer lost the rest of the session.
     #[test]
     fn a_plug_restarted_if_it_is_younger_than_it_would_be_had_it_stayed_up() {
-        let reading = |uptime_ms| Reading { on: true, lease_off_at: None, uptime_ms };
+        let reading = |uptime_ms| Reading { on: true, uptime_ms, ..Reading::default() };
         let known = Known {
             reading: reading(Some(1_500)),
             asked_at: BootMs(10_000),

@@ -143,6 +143,7 @@ impl Plug {
             on: self.on,
             lease_off_at: self.lease.map(|at| BootMs::from(at - boot_at)),
             uptime_ms: self.leases.then(|| (now - self.started) / 1_000 * 1_000),
+            ..Reading::default()
         })
     }
 

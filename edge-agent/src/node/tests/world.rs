@@ -60,7 +60,7 @@ pub(super) fn outlet(leases: bool, rest: Rest) -> OutletSettings {
         rest,
         button: Button::Obey,
         leases,
-        definition: String::new(),
+        ..OutletSettings::default()
     }
 }
 
@@ -88,6 +88,7 @@ fn settings() -> Settings {
         outlets,
         warn_before_ms: vec![300_000, 60_000],
         grace_ms: 0,
+        stagger_ms: 0,
         outbox_max_bytes: 64 * 1024 * 1024,
         tasks: TaskLimits { concurrency: 2, max_queued: 10_000, max_bytes: 32 * 1024 * 1024 },
         hardware: "a virtual board".to_owned(),
