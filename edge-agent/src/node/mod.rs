@@ -36,7 +36,7 @@ use edge_protocol::id::{OutletId, SessionId, TaskId};
 use edge_protocol::presence::{OfflineReason, Status};
 
 pub use self::input::{Act, Disk, Effects, Input, ScriptOutcome, Token};
-pub use self::outlet::{Failure, Order, Reading};
+pub use self::outlet::{Failure, Order, Reading, Wait};
 pub use self::recover::Found;
 use self::settings::{OutletSettings, Settings};
 use self::time::{BootMs, Now};
@@ -58,6 +58,8 @@ pub struct Node {
     kept: BTreeSet<OutletId>,
     /// Outlets that sessions let go, until they are off.
     falls: Vec<session::Fall>,
+    /// When each circuit last had an on; the node's own is the one without a name.
+    circuits: BTreeMap<Option<String>, BootMs>,
     tasks: task::Tasks,
     attempts: BTreeMap<TaskId, attempt::Attempt>,
     schedules: schedule::Schedules,

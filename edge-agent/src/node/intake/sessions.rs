@@ -115,7 +115,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn hold(&mut self, set: &OutletSet) -> Done {
+    pub(super) fn hold(&mut self, set: &OutletSet, cause: CommandId) -> Done {
         self.known_outlet(&set.outlet)?;
         let owner = self.owner(&set.outlet);
         if let Some(session) = owner.filter(|_| !set.force) {
@@ -126,6 +126,7 @@ impl Node {
             on: set.on,
             until: set.for_ms.map(|ms| self.now.boot + ms),
             forced: owner.is_some(),
+            command: Some(cause),
         };
         self.effects.writes.push(record::put(Kind::Hold, set.outlet.as_str(), &hold));
         // A hold's end is an instant of this boot: the next one needs a checkpoint to read it.

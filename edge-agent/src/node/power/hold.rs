@@ -1,6 +1,6 @@
 //! Holds, and what an outlet's coverage leaves on disk (contract, 6.7, 6.10).
 
-use edge_protocol::id::OutletId;
+use edge_protocol::id::{CommandId, OutletId};
 use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
@@ -15,6 +15,9 @@ pub(in crate::node) struct Hold {
     pub(in crate::node) until: Option<BootMs>,
     /// It was set although a session owned the outlet, and lasts to that session's end at most.
     pub(in crate::node) forced: bool,
+    /// The command that set it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::node) command: Option<CommandId>,
 }
 
 /// An outlet that something covers, or that has not been confirmed off since: its off needs no
