@@ -129,9 +129,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     for (id, outlet) in node.outlets() {
         let Some(device) = device(id, outlet)? else { continue };
         let progress = supervisor.register(format!("outlet {id}"));
-        let orders =
-            drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
-        driving.insert(id.clone(), orders);
+        let task = drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
+        driving.insert(id.clone(), task);
     }
     step!("start.outlets_driven");
     // What nothing covers goes off before anything else is done.
@@ -168,6 +167,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,
+        askers: BTreeMap::new(),
+        next_asker: 1,
         disk: DiskHealth::default(),
         telemetry_at: BootMs(0),
         figures,

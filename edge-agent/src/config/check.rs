@@ -16,10 +16,10 @@ use super::identity::Identity;
 use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets};
 use crate::endpoint::Endpoint;
 
-const DATA_DIR: &str = "/var/lib/edge-agent";
+pub(super) const DATA_DIR: &str = "/var/lib/edge-agent";
 const SCRIPTS_DIR: &str = "/etc/edge-agent/scripts";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9780);
-const SOCKET: &str = "/run/edge-agent/control.sock";
+pub(super) const SOCKET: &str = "/run/edge-agent/control.sock";
 
 const MQTTS_PORT: u16 = 8883;
 /// Below, the link does not go; above, MQTT cannot count, in seconds and 16 bits.

@@ -11,6 +11,7 @@ pub mod fuzz;
 mod identity;
 mod named;
 mod outlets;
+mod sketch;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use crate::host::clock::{Clock, ClockSource};
 use crate::node::settings::{Button, Rest};
 
 pub use driver::Driver;
+pub use sketch::Sketch;
 
 /// Where the configuration is unless the command line names another place.
 pub const DEFAULT_PATH: &str = "/etc/edge-agent/agent.toml";

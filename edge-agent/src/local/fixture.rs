@@ -66,6 +66,8 @@ pub(crate) fn report() -> Report {
         offline_because: Some("refused".to_owned()),
         link_since_ms: AT_MS - 60_000,
         accepting: true,
+        disk: None,
+        refused: None,
         certificate_expires_at_ms: AT_MS + 1,
         state: State {
             node: "pi-0042".parse().unwrap(),

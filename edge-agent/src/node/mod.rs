@@ -35,7 +35,8 @@ use edge_protocol::event::{NodeLink, NodeStore, Space, What};
 use edge_protocol::id::{OutletId, SessionId, TaskId};
 use edge_protocol::presence::{OfflineReason, Status};
 
-pub use self::input::{Act, Disk, Effects, Input, ScriptOutcome, Token};
+pub use self::answer::Rejection;
+pub use self::input::{Act, Asker, Disk, Effects, Input, LocalOrder, ScriptOutcome, Token};
 pub use self::outlet::{Failure, Order, Reading, Wait};
 pub use self::recover::Found;
 use self::settings::{OutletSettings, Settings};
@@ -81,6 +82,7 @@ impl Node {
         self.look_at_clocks(now);
         match input {
             Input::Command { token, payload, retained } => self.receive(token, payload, retained),
+            Input::Local { asker, order } => self.receive_local(asker, order),
             Input::Up { session_present } => {
                 self.outbox.up();
                 self.voice.connected(self.now, session_present);

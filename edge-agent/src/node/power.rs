@@ -8,7 +8,7 @@ mod pace;
 use edge_protocol::event::{By, Fault, OutletChanged, OutletFault, OutletLease, What};
 use edge_protocol::id::OutletId;
 
-pub(super) use self::hold::{Hold, Kept};
+pub(super) use self::hold::{Asked, Hold, Kept};
 use super::Node;
 use super::outlet::{Failure, News, Outlet, Reading, Register, Switched, Trouble, Want};
 use super::record::{self, Kind};
@@ -153,6 +153,9 @@ impl Node {
                 message,
                 since_ms: now.wall_at(since),
             };
+            // What a field tech did follows from no command.
+            let local = matches!(piece, News::Changed { by: By::Local, .. });
+            let cause = cause.clone().filter(|_| !local);
             let what = match piece {
                 News::Changed { on, by, proof } | News::Proven { on, by, proof } => {
                     What::OutletChanged(OutletChanged { outlet, session, on, by, proof })
@@ -164,7 +167,7 @@ impl Node {
                 News::Fault(trouble) => What::OutletFault(fault(trouble)),
                 News::Recovered(trouble) => What::OutletRecovered(fault(trouble)),
             };
-            self.tell(cause.clone(), what);
+            self.tell(cause, what);
         }
     }
 }
@@ -222,7 +225,7 @@ fn claimed(claim: Claim) -> Want {
 /// What a hold makes of an outlet.
 fn held(hold: &Hold, outlet: &Outlet, owned: Option<Claim>) -> Want {
     if !hold.on {
-        return Want::Off(By::Hold);
+        return Want::Off(hold.by());
     }
     let until = match owned {
         // It lasts to the session's end at most, and the session goes on after it.
@@ -231,5 +234,5 @@ fn held(hold: &Hold, outlet: &Outlet, owned: Option<Claim>) -> Want {
     };
     // What rests on goes on after the hold: no plug should cut it.
     let rests_on = matches!(outlet.rest(), Want::On(..));
-    Want::On(By::Hold, until.filter(|_| !rests_on))
+    Want::On(hold.by(), until.filter(|_| !rests_on))
 }

@@ -164,6 +164,7 @@ impl Trial {
                     self.inbox.push(Input::Begun { task: task.clone(), attempt: *attempt });
                 }
                 Act::Acknowledge(_)
+                | Act::Answer { .. }
                 | Act::Publish { .. }
                 | Act::Status(_)
                 | Act::State(_)

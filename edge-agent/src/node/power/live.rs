@@ -9,7 +9,8 @@ use crate::node::session::{Fall, Progress, Session};
 
 impl Node {
     /// The live session that owns an outlet.
-    pub(in crate::node) fn owner(&self, outlet: &OutletId) -> Option<&SessionId> {
+    #[must_use]
+    pub fn owner(&self, outlet: &OutletId) -> Option<&SessionId> {
         let owns = |session: &&Session| {
             session.owns(outlet)
                 || session.stations().any(|station| self.station_has(station, outlet))

@@ -9,6 +9,7 @@ mod faults;
 mod first;
 mod holds;
 mod leases;
+mod local;
 mod pausing;
 mod plug;
 mod reboots;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use self::promises::Due;
 use super::plug::{Conduct, Plug};
-use crate::node::Node;
+use crate::node::{Node, Rejection};
 use crate::node::settings::{Button, OutletSettings, Rest, Settings, TaskLimits};
 use crate::node::time::{BootMs, Now};
 
@@ -41,6 +41,8 @@ pub(super) struct World {
     taken: usize,
     commands: u64,
     pub(super) acknowledged: Vec<u64>,
+    /// What the machine itself was answered.
+    local_answers: Vec<(u64, Result<(), Rejection>)>,
     pub(super) states: Vec<Value>,
     /// Batches that wrote a session's record.
     pub(super) session_writes: usize,
@@ -134,6 +136,7 @@ impl World {
             taken: 0,
             commands: 0,
             acknowledged: Vec::new(),
+            local_answers: Vec::new(),
             states: Vec::new(),
             session_writes: 0,
             checkpoints: 0,

@@ -32,9 +32,13 @@ pub struct OutletDetail {
 }
 
 impl Node {
+    /// Why the broker takes none of its events, while it does not.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        self.outbox.held().map(|code| format!("the broker refuses events with 0x{code:02x}"))
+    }
+
     pub(super) fn status(&self) -> Status {
-        let refused =
-            self.outbox.held().map(|code| format!("the broker refuses events with 0x{code:02x}"));
         Status::Online(Online {
             online: true,
             accepting: self.accepting(),
@@ -42,7 +46,7 @@ impl Node {
             boot_id: self.settings.boot_id.clone(),
             since_ms: self.voice.online_since_ms,
             clock: clock(self.now),
-            refused,
+            refused: self.refused(),
         })
     }
 

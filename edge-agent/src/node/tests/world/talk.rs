@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::World;
-use crate::node::Input;
+use crate::node::{Input, LocalOrder};
 
 impl World {
     /// Sends a command: `{"type", "body"}`, the rest filled in. Returns its id.
@@ -38,6 +38,17 @@ impl World {
     pub(in crate::node::tests) fn accept(&mut self, kind: &str, body: Value) -> String {
         let told = body.to_string();
         self.send(kind, body).unwrap_or_else(|code| panic!("{kind} {told}: {code}"))
+    }
+
+    /// Orders something on the machine itself; returns the code of its rejection, if it is rejected.
+    pub(in crate::node::tests) fn locally(&mut self, order: LocalOrder) -> Result<(), String> {
+        let asker = self.local_answers.len() as u64 + 1;
+        self.step(Input::Local { asker, order });
+        let (answered, answer) = self.local_answers.last().expect("each order is answered");
+        assert_eq!((*answered, self.local_answers.len() as u64), (asker, asker));
+        answer.clone().map_err(|rejection| {
+            serde_json::to_value(rejection.code).unwrap().as_str().unwrap().to_owned()
+        })
     }
 
     /// Starts a session and waits until it is `active`.

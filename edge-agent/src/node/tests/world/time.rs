@@ -150,6 +150,7 @@ impl World {
         for act in effects.acts {
             match act {
                 Act::Acknowledge(token) => self.acknowledged.push(token),
+                Act::Answer { asker, answer } => self.local_answers.push((asker, answer)),
                 Act::Publish { seq, .. } => inputs.push(Input::Delivered { seq }),
                 Act::Load { seqs, .. } => {
                     let row = |seq: u64| {
