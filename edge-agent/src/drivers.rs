@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{
 };
 use tokio::time::timeout;
 
-pub(crate) use self::errand::{Audit, Errand, ErrandError, Told};
+pub(crate) use self::errand::{Audit, Errand, Told};
 use crate::host::clock::Clock;
 use crate::host::systemd::Progress;
 use crate::node::{Failure, Input, Order, Reading};
@@ -205,7 +205,7 @@ fn translated(reading: &plug_driver::Reading, clock: &Clock) -> Reading {
         uptime_ms: reading.uptime.map(millis),
         boot_count: reading.boot_count,
         power_mw: reading.power_w.and_then(thousandths),
-        energy_mwh: None,
+        energy_mwh: reading.energy_wh.and_then(thousandths),
     }
 }
 

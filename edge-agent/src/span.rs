@@ -68,7 +68,19 @@ mod tests {
         for (text, ms) in right {
             assert_eq!(text.parse(), Ok(Span(ms)), "{text}");
         }
-        let wrong = ["", "5", "h", "1m1h", "1m1m", "1x", "-1m", "1.5h", "0s", "1h 30m", "99999999999999999d"];
+        let wrong = [
+            "",
+            "5",
+            "h",
+            "1m1h",
+            "1m1m",
+            "1x",
+            "-1m",
+            "1.5h",
+            "0s",
+            "1h 30m",
+            "99999999999999999d",
+        ];
         for text in wrong {
             let error = text.parse::<Span>().unwrap_err();
             assert!(error.contains("like 90s, 15m, 1h30m or 2d"), "{text}: {error}");
@@ -78,7 +90,8 @@ mod tests {
     #[test]
     fn a_span_is_said_in_its_two_largest_units() {
         let told = [0, 1, 59_000, 60_000, 3_599_001, 5_400_000, 86_400_000, 183_600_000].map(said);
-        let expected = ["0 s", "1 s", "59 s", "1 min 0 s", "1 h 0 min", "1 h 30 min", "1 d 0 h", "2 d 3 h"];
+        let expected =
+            ["0 s", "1 s", "59 s", "1 min 0 s", "1 h 0 min", "1 h 30 min", "1 d 0 h", "2 d 3 h"];
         assert_eq!(told, expected);
     }
 }

@@ -221,7 +221,14 @@ impl Tasmota {
             (_, None) => LeaseReading::None,
         };
         let boot_count = self.plug.known_boot_count();
-        Reading { on: state.on, lease, uptime: state.uptime, boot_count, power_w: None, energy_wh: None }
+        Reading {
+            on: state.on,
+            lease,
+            uptime: state.uptime,
+            boot_count,
+            power_w: None,
+            energy_wh: None,
+        }
     }
 
     /// Names the device of an error, and lets the plug be met anew.

@@ -23,7 +23,7 @@ impl Agent {
                 (false, true) => Some(DiskTrouble::Low),
                 (false, false) => None,
             },
-            refused: self.node.refused(),
+            refused: self.node.refused_because(),
             certificate_expires_at_ms: self.settings.certificate_expires_at_ms,
             state: self.node.state_at(now.boot),
             outlets: self.node.outlet_details(),

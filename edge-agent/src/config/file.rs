@@ -111,6 +111,7 @@ pub(super) struct Outlet {
     pub(super) pin: Option<Spanned<u64>>,
     pub(super) active_low: Option<Spanned<bool>>,
     pub(super) backend: Option<Spanned<Backend>>,
+    pub(super) load_w: Option<Spanned<f64>>,
     pub(super) cut_below_w: Option<Spanned<f64>>,
     pub(super) min_off_ms: Option<Spanned<u64>>,
     pub(super) circuit: Option<Spanned<String>>,

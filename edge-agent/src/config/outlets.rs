@@ -106,7 +106,8 @@ struct Limits {
 }
 
 fn limits(outlet: &file::Outlet) -> Result<Limits, Flaw> {
-    let cut_below_mw = outlet.cut_below_w.as_ref().map(milliwatts).transpose()?;
+    let cut_below_mw = outlet.cut_below_w.as_ref().map(|watts| milliwatts(watts, "cut_below_w"));
+    let cut_below_mw = cut_below_mw.transpose()?;
     let ranged = |written: &Option<Spanned<u64>>, key, range: RangeInclusive<u64>| match written {
         Some(value) if !range.contains(value.get_ref()) => {
             let (least, most) = range.into_inner();
@@ -131,11 +132,11 @@ fn limits(outlet: &file::Outlet) -> Result<Limits, Flaw> {
     })
 }
 
-fn milliwatts(written: &Spanned<f64>) -> Result<u64, Flaw> {
+fn milliwatts(written: &Spanned<f64>, key: &str) -> Result<u64, Flaw> {
     let watts = *written.get_ref();
     if !WATTS.contains(&watts) {
         let (least, most) = WATTS.into_inner();
-        return Err(Flaw::at(written, format!("cut_below_w must be {least} to {most}")));
+        return Err(Flaw::at(written, format!("{key} must be {least} to {most} watts")));
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -146,6 +147,10 @@ fn milliwatts(written: &Spanned<f64>) -> Result<u64, Flaw> {
 }
 
 fn driver(outlet: &file::Outlet) -> Result<Driver, Flaw> {
+    if *outlet.driver.get_ref() != DriverName::Simulated {
+        let reason = "load_w is a simulated outlet's: any other measures what hangs on it";
+        outlet.load_w.as_ref().map_or(Ok(()), |load_w| Err(Flaw::at(load_w, reason)))?;
+    }
     match outlet.driver.get_ref() {
         DriverName::Tasmota => {
             no_gpio_keys(outlet, "tasmota")?;
@@ -158,7 +163,8 @@ fn driver(outlet: &file::Outlet) -> Result<Driver, Flaw> {
         DriverName::Simulated => {
             no_gpio_keys(outlet, "simulated")?;
             no_plug_keys(outlet, "simulated")?;
-            Ok(Driver::Simulated)
+            let load_mw = outlet.load_w.as_ref().map(|load_w| milliwatts(load_w, "load_w"));
+            Ok(Driver::Simulated { load_mw: load_mw.transpose()? })
         }
         DriverName::Shelly => {
             Err(Flaw::at(&outlet.driver, "driver = \"shelly\" is not yet supported"))

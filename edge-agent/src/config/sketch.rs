@@ -39,8 +39,7 @@ impl Sketch {
     /// # Errors
     /// It can't be read, or is no TOML.
     pub fn of(path: &Path) -> Result<Self, ConfigError> {
-        let error =
-            |line, reason| ConfigError { file: path.to_owned(), line, reason };
+        let error = |line, reason| ConfigError { file: path.to_owned(), line, reason };
         let text = fs::read_to_string(path)
             .map_err(|unreadable| error(None, format!("can't be read: {unreadable}")))?;
         let table: Table = toml::from_str(&text).map_err(|wrong: toml::de::Error| {

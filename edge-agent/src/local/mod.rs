@@ -5,11 +5,11 @@
 //! What is shown is read from one snapshot that the loop hands out when it is asked, and the loop
 //! never waits for anybody who reads it. Only the socket orders: its file's mode says who may.
 
+mod client;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod page;
 pub(crate) mod recent;
-mod client;
 mod request;
 pub(crate) mod socket;
 pub(crate) mod source;

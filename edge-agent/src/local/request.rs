@@ -180,8 +180,9 @@ impl Ask {
         if !line.ends_with(b"\n") && line.len() as u64 >= MAX_REQUEST_BYTES {
             return Err(malformed(format!("a request has at most {MAX_REQUEST_BYTES} bytes")));
         }
-        let mut request: Map<String, Value> = serde_json::from_slice(line)
-            .map_err(|error| malformed(format!("a request is one line with a JSON object: {error}")))?;
+        let mut request: Map<String, Value> = serde_json::from_slice(line).map_err(|error| {
+            malformed(format!("a request is one line with a JSON object: {error}"))
+        })?;
         let version = request.remove("v");
         if version.as_ref().and_then(Value::as_u64) != Some(VERSION) {
             let found = version.map_or("none".to_owned(), |version| version.to_string());
@@ -237,7 +238,10 @@ mod tests {
                 Ask::Set { outlet: outlet.clone(), on: false, for_ms: None, force: true },
                 r#"{"ask":"set","force":true,"on":false,"outlet":"plug-1","v":1}"#,
             ),
-            (Ask::Release { outlet: outlet.clone() }, r#"{"ask":"release","outlet":"plug-1","v":1}"#),
+            (
+                Ask::Release { outlet: outlet.clone() },
+                r#"{"ask":"release","outlet":"plug-1","v":1}"#,
+            ),
             (Ask::Read { outlet: outlet.clone() }, r#"{"ask":"read","outlet":"plug-1","v":1}"#),
             (Ask::Audit { outlet: outlet.clone() }, r#"{"ask":"audit","outlet":"plug-1","v":1}"#),
             (Ask::Mend { outlet }, r#"{"ask":"mend","outlet":"plug-1","v":1}"#),

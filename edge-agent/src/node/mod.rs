@@ -9,6 +9,7 @@ mod answer;
 mod attempt;
 mod clock;
 mod ended;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod input;

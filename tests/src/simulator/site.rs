@@ -41,6 +41,13 @@ pub(super) fn settings(rng: &mut Rng) -> Settings {
     if rng.u8(0..8) == 0 {
         outlets.insert(id("lamp"), outlet("tasmota", Rest::Keep, Button::Obey, true));
     }
+    // A fridge, and sites with more than one breaker.
+    if rng.u8(0..4) == 0 {
+        outlets.entry(id("plug-1")).and_modify(|outlet| outlet.min_off_ms = Some(20_000));
+    }
+    if rng.bool() {
+        outlets.entry(id("plug-2")).and_modify(|outlet| outlet.circuit = Some("left".to_owned()));
+    }
     Settings {
         node: id("pi-1"),
         version: "1".to_owned(),
