@@ -4,6 +4,7 @@
 //! else once those are on disk. The loop never waits for the disk, nor for anything but news.
 
 mod figures;
+mod local;
 pub mod sequence;
 mod snapshot;
 mod start;
@@ -22,7 +23,7 @@ use tokio::time::timeout;
 use self::sequence::Sequence;
 pub use self::start::{StartError, run};
 use crate::config::Config;
-use crate::drivers::Numbered;
+use crate::drivers::Driving;
 use crate::host::alarm::Alarm;
 use crate::host::clock::Clock;
 use crate::host::systemd::Progress;
@@ -32,7 +33,7 @@ use crate::local::{Question, recent::Recent};
 use crate::metrics::Meter;
 use crate::node::settings::Settings;
 use crate::node::time::{BootMs, Now};
-use crate::node::{Act, Disk, Effects, Input, Node, ScriptOutcome};
+use crate::node::{Act, Asker, Disk, Effects, Input, Node, Rejection, ScriptOutcome};
 use crate::runners::script::{self, Outcome, ScriptRun};
 use crate::step::step;
 use crate::store::{Completion, Journal, SpaceLevel};
@@ -76,7 +77,7 @@ struct Agent {
     node: Node,
     journal: Journal,
     link: Link,
-    drivers: BTreeMap<OutletId, UnboundedSender<Numbered>>,
+    drivers: BTreeMap<OutletId, Driving>,
     scripts: JoinSet<()>,
     stops: BTreeMap<TaskId, oneshot::Sender<()>>,
     inbox: UnboundedSender<Input>,
@@ -88,6 +89,9 @@ struct Agent {
     /// Whether the node knows the scripts that are there, as far as this batch is concerned.
     scripts_known: bool,
     tokens: BTreeMap<u64, link::Token>,
+    /// People on the machine itself who wait for the answer to an order.
+    askers: BTreeMap<Asker, oneshot::Sender<Result<(), Rejection>>>,
+    next_asker: Asker,
     next_token: u64,
     disk: DiskHealth,
     telemetry_at: BootMs,
@@ -199,7 +203,7 @@ impl Agent {
         for (outlet, number, order) in std::mem::take(&mut effects.orders) {
             if let Some(driver) = self.drivers.get(&outlet) {
                 self.meter.ordered(&outlet, number, self.clock.boot_us());
-                let _ = driver.send((number, order));
+                driver.order((number, order));
                 step!("order.handed", %outlet, number);
             }
         }
@@ -225,6 +229,7 @@ impl Agent {
                     step!("command.acknowledged");
                 }
             }
+            Act::Answer { asker, answer } => self.answer(asker, answer),
             Act::Publish { seq, payload } => {
                 self.link.order(link::Order::Publish { connection, seq, payload });
                 step!("event.handed", seq);
@@ -385,13 +390,6 @@ impl Agent {
             }
             None => return Some(Ended::Lost("link")),
         }
-        None
-    }
-
-    fn asked(&mut self, question: Option<Question>) -> Option<Ended> {
-        let Some(question) = question else { return Some(Ended::Lost("control socket")) };
-        // Whoever asked may have gone.
-        let _ = question.send(self.snapshot());
         None
     }
 

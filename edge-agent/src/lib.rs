@@ -5,6 +5,7 @@
 //! a part of the world. [`agent`] is the loop between them.
 
 pub mod agent;
+pub mod audit;
 pub mod config;
 mod drivers;
 pub mod endpoint;
@@ -16,6 +17,7 @@ pub mod local;
 mod metrics;
 pub mod node;
 pub mod runners;
+pub mod span;
 pub mod status;
 mod step;
 pub mod store;

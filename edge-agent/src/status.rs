@@ -7,6 +7,7 @@ use edge_protocol::event::{Clock, Lease};
 use edge_protocol::presence::OutletState;
 
 use crate::local::Report;
+use crate::span::said as span;
 
 /// One JSON object.
 #[must_use]
@@ -30,6 +31,9 @@ pub fn text(report: &Report) -> String {
     let queues = state.queues;
     let _ = writeln!(text, "broker   {broker}");
     let _ = writeln!(text, "clock    {clock}");
+    if let Some(expiry) = expiry(report.certificate_expires_at_ms, state.at_ms) {
+        let _ = writeln!(text, "identity {expiry}");
+    }
     let _ =
         writeln!(text, "tasks    {} queued, {} running", queues.tasks_queued, queues.tasks_running);
     let _ = writeln!(
@@ -59,6 +63,21 @@ pub fn text(report: &Report) -> String {
     text
 }
 
+/// From then on an operator is told that a certificate ends.
+pub const EXPIRY_WARNING_MS: u64 = 30 * 24 * 3_600_000;
+
+/// What to say of a certificate that has ended, or ends soon.
+#[must_use]
+pub fn expiry(expires_at_ms: u64, now_ms: u64) -> Option<String> {
+    match expires_at_ms.checked_sub(now_ms) {
+        None | Some(0) => Some("the certificate has expired: renew it".to_owned()),
+        Some(rest_ms) if rest_ms <= EXPIRY_WARNING_MS => {
+            Some(format!("the certificate expires in {}: renew it", span(rest_ms)))
+        }
+        Some(_) => None,
+    }
+}
+
 fn power(outlet: &OutletState, at_ms: u64) -> String {
     let mut power = match outlet.on {
         Some(true) => "on".to_owned(),
@@ -71,20 +90,13 @@ fn power(outlet: &OutletState, at_ms: u64) -> String {
     if let Some(hold) = &outlet.hold {
         let _ = write!(power, ", held {}", if hold.on { "on" } else { "off" });
     }
+    if let Some(percent) = outlet.worn_percent {
+        let _ = write!(power, ", relay worn: {percent} % of its rated cycles");
+    }
     if let Some(fault) = outlet.fault {
         let _ = write!(power, ", FAULT {fault:?}");
     }
     power
-}
-
-/// Hours, minutes and seconds, without those that are 0 in front.
-fn span(ms: u64) -> String {
-    let seconds = ms.div_ceil(1_000);
-    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
 }
 
 /// A line on standard output; a closed pipe is the reader's choice.
@@ -95,4 +107,19 @@ pub fn say(line: &str) {
 /// A line on standard error.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "edge-agent: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_told_of_from_30_days_before_its_end() {
+        const DAY_MS: u64 = 24 * 3_600_000;
+        let said = |rest_ms: u64| expiry(100 * DAY_MS, 100 * DAY_MS - rest_ms);
+        assert_eq!(said(30 * DAY_MS + 1), None);
+        assert_eq!(said(30 * DAY_MS).unwrap(), "the certificate expires in 30 d 0 h: renew it");
+        assert_eq!(said(0).unwrap(), "the certificate has expired: renew it");
+        assert_eq!(expiry(1, 2), said(0));
+    }
 }

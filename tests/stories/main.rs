@@ -18,6 +18,7 @@ mod installed;
 mod kill_loop;
 mod killed;
 mod leases;
+mod metering;
 mod page;
 mod plug_faults;
 mod plug_hands;

@@ -3,7 +3,7 @@
 use edge_protocol::event::Clock;
 
 use super::Agent;
-use crate::local::{Report, Snapshot, StoreReport};
+use crate::local::{DiskTrouble, Report, Snapshot, StoreReport};
 
 impl Agent {
     /// A copy of everything that is shown; made in the loop, read elsewhere.
@@ -18,6 +18,12 @@ impl Agent {
             offline_because: self.offline_because.clone(),
             link_since_ms: now.wall_at(self.link_since),
             accepting: self.node.accepting(),
+            disk: match (self.disk.failing, self.disk.low) {
+                (true, _) => Some(DiskTrouble::Failing),
+                (false, true) => Some(DiskTrouble::Low),
+                (false, false) => None,
+            },
+            refused: self.node.refused_because(),
             certificate_expires_at_ms: self.settings.certificate_expires_at_ms,
             state: self.node.state_at(now.boot),
             outlets: self.node.outlet_details(),

@@ -129,9 +129,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     for (id, outlet) in node.outlets() {
         let Some(device) = device(id, outlet)? else { continue };
         let progress = supervisor.register(format!("outlet {id}"));
-        let orders =
-            drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
-        driving.insert(id.clone(), orders);
+        let task = drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
+        driving.insert(id.clone(), task);
     }
     step!("start.outlets_driven");
     // What nothing covers goes off before anything else is done.
@@ -168,6 +167,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         scripts_known: false,
         tokens: BTreeMap::new(),
         next_token: 1,
+        askers: BTreeMap::new(),
+        next_asker: 1,
         disk: DiskHealth::default(),
         telemetry_at: BootMs(0),
         figures,
@@ -275,6 +276,7 @@ fn settings(config: &Config, opened: &Opened, boot_id: String) -> io::Result<Set
         outlets: outlets.collect(),
         warn_before_ms: config.sessions.warn_before_ms.clone(),
         grace_ms: config.sessions.grace_ms,
+        stagger_ms: config.sessions.stagger_ms,
         outbox_max_bytes: config.outbox_max_bytes,
         tasks: TaskLimits {
             concurrency: config.tasks.concurrency,
@@ -295,6 +297,10 @@ fn outlet_settings(outlet: &OutletConfig) -> OutletSettings {
         button: outlet.button,
         leases: outlet.driver.leases(),
         definition: outlet.driver.definition(),
+        cut_below_mw: outlet.cut_below_mw,
+        min_off_ms: outlet.min_off_ms,
+        circuit: outlet.circuit.clone(),
+        rated_cycles: outlet.rated_cycles,
     }
 }
 

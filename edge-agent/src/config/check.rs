@@ -16,10 +16,10 @@ use super::identity::Identity;
 use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets};
 use crate::endpoint::Endpoint;
 
-const DATA_DIR: &str = "/var/lib/edge-agent";
+pub(super) const DATA_DIR: &str = "/var/lib/edge-agent";
 const SCRIPTS_DIR: &str = "/etc/edge-agent/scripts";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9780);
-const SOCKET: &str = "/run/edge-agent/control.sock";
+pub(super) const SOCKET: &str = "/run/edge-agent/control.sock";
 
 const MQTTS_PORT: u16 = 8883;
 /// Below, the link does not go; above, MQTT cannot count, in seconds and 16 bits.
@@ -32,6 +32,8 @@ const MAX_ROOT_BYTES: usize = 256;
 const QUEUE_BYTES: RangeInclusive<u64> = 1024 * 1024..=1 << 40;
 /// Each task that waits costs memory.
 const MAX_QUEUED: RangeInclusive<u64> = 1..=1_000_000;
+/// A whole site would wait for its last outlet beyond that.
+const MAX_STAGGER_MS: u64 = 5_000;
 /// Each attempt is a process on a small machine.
 const CONCURRENCY: RangeInclusive<u64> = 1..=64;
 
@@ -149,7 +151,8 @@ fn sessions(file: &file::Sessions) -> Result<SessionDefaults, Flaw> {
     warn_before_ms.sort_unstable_by(|one, other| other.cmp(one));
     warn_before_ms.dedup();
     let grace_ms = ranged(file.grace_ms.as_ref(), "grace_ms", 0, 0..=MAX_GRACE_MS)?;
-    Ok(SessionDefaults { warn_before_ms, grace_ms })
+    let stagger_ms = ranged(file.stagger_ms.as_ref(), "stagger_ms", 300, 0..=MAX_STAGGER_MS)?;
+    Ok(SessionDefaults { warn_before_ms, grace_ms, stagger_ms })
 }
 
 fn tasks(file: file::Tasks) -> Result<Tasks, Flaw> {

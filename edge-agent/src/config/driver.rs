@@ -33,7 +33,11 @@ pub enum Driver {
         active_low: bool,
     },
     /// No hardware: for trying things out.
-    Simulated,
+    Simulated {
+        /// What hangs on it draws so much while it is on, in milliwatts; without one it has no meter.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        load_mw: Option<u64>,
+    },
 }
 
 impl Driver {
@@ -43,7 +47,7 @@ impl Driver {
         match self {
             Self::Tasmota { .. } => "tasmota",
             Self::Gpio { .. } => "gpio",
-            Self::Simulated => "simulated",
+            Self::Simulated { .. } => "simulated",
         }
     }
 
@@ -51,7 +55,7 @@ impl Driver {
     #[must_use]
     pub fn leases(&self) -> bool {
         match self {
-            Self::Tasmota { .. } | Self::Simulated => true,
+            Self::Tasmota { .. } | Self::Simulated { .. } => true,
             Self::Gpio { .. } => false,
         }
     }
@@ -90,7 +94,14 @@ impl Driver {
             Self::Gpio { pin, active_low } => {
                 AnyOutlet::gpio(GpioSettings { pin: *pin, active_low: *active_low })
             }
-            Self::Simulated => Ok(AnyOutlet::simulated(plug_driver::Behaviour::default())),
+            Self::Simulated { load_mw } => {
+                let load_w = load_mw.map(|load_mw| {
+                    let milliwatts = u32::try_from(load_mw).unwrap_or(u32::MAX);
+                    f64::from(milliwatts) / 1_000.0
+                });
+                let behaviour = plug_driver::Behaviour::default();
+                Ok(AnyOutlet::simulated(plug_driver::Behaviour { load_w, ..behaviour }))
+            }
         }
     }
 }

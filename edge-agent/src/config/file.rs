@@ -70,6 +70,7 @@ pub(super) struct ClockTable {
 pub(super) struct Sessions {
     pub(super) warn_before_ms: Option<Spanned<Vec<Spanned<u64>>>>,
     pub(super) grace_ms: Option<Spanned<u64>>,
+    pub(super) stagger_ms: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,6 +111,11 @@ pub(super) struct Outlet {
     pub(super) pin: Option<Spanned<u64>>,
     pub(super) active_low: Option<Spanned<bool>>,
     pub(super) backend: Option<Spanned<Backend>>,
+    pub(super) load_w: Option<Spanned<f64>>,
+    pub(super) cut_below_w: Option<Spanned<f64>>,
+    pub(super) min_off_ms: Option<Spanned<u64>>,
+    pub(super) circuit: Option<Spanned<String>>,
+    pub(super) rated_cycles: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -95,6 +95,30 @@ fn not_before_the_build(wall_ms: u64, running_ms: u64) -> u64 {
     wall_ms.max(BUILT_AT_MS + running_ms)
 }
 
+/// Who says what of the wall clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnesses {
+    /// By how much the kernel says it may be wrong, in microseconds; or why it does not say.
+    pub kernel_error_us: Result<u64, String>,
+    /// Whether the kernel counts that as synced.
+    pub kernel_synced: bool,
+    /// Whether systemd-timesyncd has set it in this boot.
+    pub timesyncd: bool,
+}
+
+/// Asks them.
+#[must_use]
+pub fn witnesses() -> Witnesses {
+    let error_us = ask_kernel();
+    Witnesses {
+        kernel_synced: error_us.as_ref().is_ok_and(|error_us| *error_us < UNDISCIPLINED_ERROR_US),
+        kernel_error_us: error_us
+            .map(|error_us| u64::try_from(error_us).unwrap_or(0))
+            .map_err(|error| error.to_string()),
+        timesyncd: Path::new(TIMESYNCD_FLAG).exists(),
+    }
+}
+
 /// The kernel's id of this boot.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ mod inflight;
 mod packets;
 mod patience;
 mod pipe;
+pub mod probe;
 mod session;
 mod tls;
 mod waiting;
@@ -35,6 +36,7 @@ use tokio::time::{interval, timeout};
 
 pub use arrivals::Token;
 pub use backoff::Reconnect;
+pub use packets::Stay;
 pub use tls::{TlsError, tls};
 
 use backoff::Backoff;

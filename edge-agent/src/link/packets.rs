@@ -5,8 +5,8 @@ use std::time::Duration;
 use edge_protocol::limits::MAX_PACKET_BYTES;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    Connect, ConnectProperties, Disconnect, DisconnectReasonCode, Filter, LastWill, Packet,
-    PingReq, PubAck, RetainForwardRule, Subscribe,
+    Connect, ConnectProperties, Disconnect, DisconnectProperties, DisconnectReasonCode, Filter,
+    LastWill, Packet, PingReq, PubAck, RetainForwardRule, Subscribe,
 };
 
 use super::Settings;
@@ -17,6 +17,9 @@ const SESSION_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Below 5 s a slow line would be taken for a dead one, and MQTT counts seconds in 16 bits.
 const KEEP_ALIVE_RANGE: (Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(u16::MAX as u64));
+
+/// A guest is gone before the broker could miss it.
+const GUEST_KEEP_ALIVE_S: u16 = 60;
 
 /// The configured keep-alive, within bounds.
 pub(super) fn keep_alive(settings: &Settings) -> Duration {
@@ -46,6 +49,47 @@ pub(super) fn connect(settings: &Settings) -> Packet {
     let topic = settings.topics.status();
     let will = LastWill::new(topic, settings.will.clone(), QoS::AtLeastOnce, true, None);
     Packet::Connect(connect, Some(will), None)
+}
+
+/// Asks for the session that the broker keeps for `client_id`, to leave it as it is: no last will, and
+/// one command at a time, none of which is acknowledged.
+pub(super) fn guest(client_id: &str) -> Packet {
+    let properties = ConnectProperties {
+        session_expiry_interval: u32::try_from(SESSION_EXPIRY.as_secs()).ok(),
+        receive_maximum: Some(1),
+        max_packet_size: Some(MAX_PACKET_BYTES),
+        ..ConnectProperties::new()
+    };
+    let connect = Connect {
+        keep_alive: GUEST_KEEP_ALIVE_S,
+        client_id: client_id.to_owned(),
+        clean_start: false,
+        properties: Some(properties),
+    };
+    Packet::Connect(connect, None, None)
+}
+
+/// What becomes of a session when its guest leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// The broker keeps it, as before.
+    Kept,
+    /// The broker forgets it: it was made by the guest.
+    Over,
+}
+
+/// Ends a guest's connection in order.
+pub(super) fn leave(stay: Stay) -> Packet {
+    let mut disconnect = Disconnect::new(DisconnectReasonCode::NormalDisconnection);
+    if stay == Stay::Over {
+        disconnect.properties = Some(DisconnectProperties {
+            session_expiry_interval: Some(0),
+            reason_string: None,
+            user_properties: Vec::new(),
+            server_reference: None,
+        });
+    }
+    Packet::Disconnect(disconnect)
 }
 
 /// Subscribes to every command topic.

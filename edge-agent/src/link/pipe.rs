@@ -4,6 +4,7 @@
 //! bounded backlog of what is to go, and each of its waits can be broken off without losing a byte.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use rumqttc::tokio_rustls::TlsConnector;
@@ -108,12 +109,24 @@ impl Pipe {
     /// # Errors
     /// [`Broken::Connect`], [`Broken::Name`], [`Broken::Handshake`].
     pub(super) async fn open(settings: &Settings, endpoint: &Endpoint) -> Result<Self, Broken> {
-        let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| Broken::Name)?;
         let address = (endpoint.host.as_str(), endpoint.port);
         let stream = TcpStream::connect(address).await.map_err(Broken::Connect)?;
+        Self::over(stream, endpoint, Arc::clone(&settings.tls)).await
+    }
+
+    /// Speaks TLS with `endpoint` over a connection.
+    ///
+    /// # Errors
+    /// [`Broken::Connect`], [`Broken::Name`], [`Broken::Handshake`].
+    pub(super) async fn over(
+        stream: TcpStream,
+        endpoint: &Endpoint,
+        tls: Arc<rustls::ClientConfig>,
+    ) -> Result<Self, Broken> {
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| Broken::Name)?;
         // An acknowledgement must not wait for the packet before it to be confirmed by TCP.
         stream.set_nodelay(true).map_err(Broken::Connect)?;
-        let connector = TlsConnector::from(settings.tls.clone());
+        let connector = TlsConnector::from(tls);
         let stream = connector.connect(name, stream).await.map_err(Broken::Handshake)?;
         let (reader, writer) = split(stream);
         Ok(Self {

@@ -1,25 +1,32 @@
-//! What people see of a running agent on its own machine: the control socket, which `edge-agent
-//! status` asks, and the page with `/metrics` (contract, sections 8 and 9).
+//! What people see of a running agent on its own machine, and what they may order there: the control
+//! socket, which `edge-agent status`, `outlet` and `doctor` ask, and the page with `/metrics`
+//! (contract, sections 8 and 9).
 //!
-//! Everything here is read from one snapshot that the loop hands out when it is asked, and the
-//! loop never waits for anybody who reads it. Nothing here switches anything.
+//! What is shown is read from one snapshot that the loop hands out when it is asked, and the loop
+//! never waits for anybody who reads it. Only the socket orders: its file's mode says who may.
 
+mod client;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod page;
 pub(crate) mod recent;
+mod request;
 pub(crate) mod socket;
 pub(crate) mod source;
 
 use edge_protocol::event::{Clock, Event};
+use edge_protocol::id::OutletId;
 use edge_protocol::presence::{State, Telemetry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-pub use self::socket::{AskError, ask};
+pub use self::client::{AskError, ask};
+pub use self::request::{Ask, Done, ReadBack, Refused, RefusedCode, VERSION};
+use crate::drivers::Errand;
 use crate::metrics::Meter;
 pub use crate::node::OutletDetail;
 use crate::node::time::Now;
+use crate::node::{LocalOrder, Rejection};
 
 /// What a running agent says of itself: `edge-agent status --json` and `/status.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +48,12 @@ pub struct Report {
     pub link_since_ms: u64,
     /// Whether the node takes commands and starts tasks.
     pub accepting: bool,
+    /// What is wrong with the store's disk, where something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskTrouble>,
+    /// Why the broker takes none of its events, where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// When the client certificate expires: UTC, milliseconds since the Unix epoch.
     pub certificate_expires_at_ms: u64,
     /// Sessions, outlets, stations and queues.
@@ -52,6 +65,16 @@ pub struct Report {
     /// The machine's figures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Telemetry>,
+}
+
+/// What is wrong with the store's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskTrouble {
+    /// Space is low.
+    Low,
+    /// A write failed and is tried again.
+    Failing,
 }
 
 /// One moment of the agent, as the loop hands it out.
@@ -73,5 +96,18 @@ pub(crate) struct StoreReport {
     pub(crate) space_low: bool,
 }
 
-/// Somebody asks for a [`Snapshot`].
-pub(crate) type Question = oneshot::Sender<Snapshot>;
+/// What is asked of the loop.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// A moment of the agent.
+    Look(oneshot::Sender<Snapshot>),
+    /// A field tech's order; answered once it is on disk.
+    Order(LocalOrder, oneshot::Sender<Result<(), Rejection>>),
+    /// Something of a device, which its own task does and answers.
+    Errand {
+        outlet: OutletId,
+        errand: Errand,
+        /// Whether the task has it.
+        taken: oneshot::Sender<Result<(), Rejection>>,
+    },
+}

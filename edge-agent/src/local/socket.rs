@@ -1,45 +1,34 @@
-//! The control socket: what `edge-agent status` asks the running agent (contract, section 9).
-//!
-//! One request a connection: a line with a word; the answer is one JSON object. Nothing here
-//! switches anything.
+//! The control socket: what people on the machine itself ask of the running agent (contract, section
+//! 9). Its mode is what says who may: the agent's user and group.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_protocol::command::OutletSet;
+use edge_protocol::id::OutletId;
+use plug_driver::{Capabilities, Finding, LeaseReading};
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::Report;
+use super::request::{Ask, Done, MAX_REQUEST_BYTES, ReadBack, Refused, RefusedCode};
 use super::source::Source;
+use crate::audit::{self, Examined};
+use crate::drivers::{Audit, Errand};
+use crate::node::LocalOrder;
 
-/// A request is one short word.
-const MAX_REQUEST_BYTES: u64 = 64;
-/// A client that stays silent for longer is hung up on.
+/// A client that stays silent for longer, or does not read, is hung up on.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why a running agent could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// Nobody listens.
-    #[error("no agent answers at {}: is edge-agent running, and may you open its socket?", socket.display())]
-    Connect {
-        /// The socket.
-        socket: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It hung up or was too slow.
-    #[error("the agent at {} did not answer", socket.display())]
-    Answer {
-        /// The socket.
-        socket: PathBuf,
-    },
-}
+/// No answer takes longer: that of a device whose settings are mended, one after the other.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(70);
+/// People and scripts of one machine are fewer.
+const MAX_CLIENTS: usize = 16;
 
 /// Opens the socket, for its owner and group only. A dead agent's socket is replaced.
 ///
@@ -60,14 +49,22 @@ pub(crate) fn listen(socket: &Path) -> io::Result<UnixListener> {
 
 /// Answers everybody who comes, each by asking the loop.
 pub(crate) async fn serve(listener: UnixListener, source: Arc<Source>) {
+    let seats = Arc::new(Semaphore::new(MAX_CLIENTS));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
+                    let full = format!("{MAX_CLIENTS} others ask already: try again");
+                    // A few bytes always fit an empty socket.
+                    let _ = stream.try_write(&Refused::new(RefusedCode::Busy, full).answer());
+                    continue;
+                };
                 let source = Arc::clone(&source);
                 tokio::spawn(async move {
-                    if let Ok(Err(error)) = timeout(PATIENCE, answer(stream, &source)).await {
+                    if let Err(error) = attend(stream, &source).await {
                         tracing::debug!(%error, "a local client went away");
                     }
+                    drop(seat);
                 });
             }
             Err(error) => {
@@ -78,34 +75,84 @@ pub(crate) async fn serve(listener: UnixListener, source: Arc<Source>) {
     }
 }
 
-async fn answer(stream: UnixStream, source: &Source) -> io::Result<()> {
+async fn attend(stream: UnixStream, source: &Source) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
-    let mut request = String::new();
-    BufReader::new(reader.take(MAX_REQUEST_BYTES)).read_line(&mut request).await?;
-    if request.trim() != "status" {
-        let reply = br#"{"error":"unknown request: this agent answers `status`"}"#;
-        return writer.write_all(reply).await;
-    }
-    match source.report().await {
-        Some(report) => writer.write_all(&report).await,
-        None => Ok(()),
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(reader.take(MAX_REQUEST_BYTES));
+    timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
+    let answer = async {
+        match Ask::read(&line) {
+            Ok(ask) => answer(ask, source).await,
+            Err(refused) => Err(refused),
+        }
+    };
+    let late = || Refused::new(RefusedCode::Device, "it takes too long: ask for the state now");
+    let answer = timeout(ANSWER_PATIENCE, answer).await.unwrap_or_else(|_| Err(late()));
+    let answer = answer.unwrap_or_else(|refused| refused.answer());
+    timeout(PATIENCE, writer.write_all(&answer)).await?
+}
+
+async fn answer(ask: Ask, source: &Source) -> Result<Vec<u8>, Refused> {
+    match ask {
+        Ask::Status {} => match source.report().await {
+            Some(report) => Ok(report.to_vec()),
+            None => Err(Refused::new(RefusedCode::Busy, "the agent's loop does not answer")),
+        },
+        Ask::Set { outlet, on, for_ms, force } => {
+            source.order(LocalOrder::Set(OutletSet { outlet, on, for_ms, force })).await?;
+            Ok(written(&Done { done: true }))
+        }
+        Ask::Release { outlet } => {
+            source.order(LocalOrder::Release(outlet)).await?;
+            Ok(written(&Done { done: true }))
+        }
+        Ask::Read { outlet } => {
+            let reading = source.errand(&outlet, Errand::Read).await?;
+            Ok(written(&read_back(&reading)))
+        }
+        Ask::Audit { outlet } => Ok(written(&audit::audit(&mut Device { source, outlet }).await?)),
+        Ask::Mend { outlet } => Ok(written(&audit::mend(&mut Device { source, outlet }).await?)),
     }
 }
 
-/// Asks the agent that listens on `socket`.
-///
-/// # Errors
-/// [`AskError`], where nobody answers.
-pub async fn ask(socket: &Path) -> Result<Report, AskError> {
-    let connect = |source| AskError::Connect { socket: socket.to_owned(), source };
-    let mut stream = UnixStream::connect(socket).await.map_err(connect)?;
-    let exchange = async {
-        stream.write_all(b"status\n").await?;
-        let mut reply = Vec::new();
-        stream.read_to_end(&mut reply).await?;
-        Ok::<_, io::Error>(reply)
-    };
-    let answer = || AskError::Answer { socket: socket.to_owned() };
-    let reply = timeout(PATIENCE, exchange).await.map_err(|_| answer())?.map_err(|_| answer())?;
-    serde_json::from_slice(&reply).map_err(|_| answer())
+fn written(answer: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(answer).expect("an answer has string keys only")
 }
+
+fn read_back(reading: &plug_driver::Reading) -> ReadBack {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    ReadBack {
+        on: reading.on,
+        off_in_ms: match reading.lease {
+            LeaseReading::Remaining(rest) => Some(millis(rest)),
+            LeaseReading::Unsupported | LeaseReading::None => None,
+        },
+        leases: reading.lease != LeaseReading::Unsupported,
+        uptime_ms: reading.uptime.map(millis),
+        power_w: reading.power_w,
+    }
+}
+
+/// A device, by way of its outlet's own task.
+struct Device<'a> {
+    source: &'a Source,
+    outlet: OutletId,
+}
+
+impl Examined for Device<'_> {
+    type Error = Refused;
+
+    async fn audit(&mut self) -> Result<(Capabilities, Vec<Finding>), Refused> {
+        let audit = self.source.errand(&self.outlet, Errand::Audit).await?;
+        let Audit { capabilities, findings } = audit;
+        Ok((capabilities, findings))
+    }
+
+    async fn mend(&mut self, finding: &Finding) -> Result<(), Refused> {
+        let errand = |told| Errand::Mend(finding.clone(), told);
+        self.source.errand(&self.outlet, errand).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,18 +8,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_protocol::id::OutletId;
 use hyper::body::Bytes;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use super::{Question, Report, Snapshot};
+use super::{Question, Refused, RefusedCode, Report, Snapshot};
+use crate::drivers::{Errand, Told};
 use crate::host::figures::{Figures, Machine};
 use crate::metrics;
+use crate::node::LocalOrder;
 
 /// How old a text may be that is handed out again.
 const FRESH: Duration = Duration::from_millis(500);
 /// A loop that has not answered by then hangs, and whoever looks should learn of it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A disk that has not taken an order by then stalls, and whoever waits should learn of it.
+const STORED_PATIENCE: Duration = Duration::from_secs(10);
+/// How often an errand is tried that orders take the place of: each such order is news of its own.
+const ERRAND_TRIES: usize = 5;
 
 /// A file system that hangs takes its figures with it, and nothing else.
 const FIGURES_PATIENCE: Duration = Duration::from_secs(1);
@@ -68,6 +76,53 @@ impl Source {
         self.kept(&self.metrics, metrics_text).await
     }
 
+    /// Has the node obey a field tech's order, and waits until that is on disk.
+    pub(crate) async fn order(&self, order: LocalOrder) -> Result<(), Refused> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Question::Order(order, answer)).await?;
+        match timeout(STORED_PATIENCE, answered).await {
+            Ok(Ok(answer)) => Ok(answer?),
+            Ok(Err(_)) => Err(gone()),
+            Err(_) => {
+                let reason = "it is ordered, but the disk does not take it: it is lost if the agent \
+                              restarts before that";
+                Err(Refused::new(RefusedCode::Busy, reason))
+            }
+        }
+    }
+
+    /// Has an outlet's own task do something, again where an order to the outlet took its place.
+    pub(crate) async fn errand<T>(
+        &self,
+        outlet: &OutletId,
+        errand: impl Fn(Told<T>) -> Errand,
+    ) -> Result<T, Refused> {
+        for _ in 0..ERRAND_TRIES {
+            let (told, answered) = oneshot::channel();
+            let (taken, is_taken) = oneshot::channel();
+            let (outlet, errand) = (outlet.clone(), errand(told));
+            self.ask(Question::Errand { outlet, errand, taken }).await?;
+            is_taken.await.map_err(|_| gone())??;
+            match answered.await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => {
+                    return Err(Refused::new(RefusedCode::Device, crate::chain(&error)));
+                }
+                // An order took its place.
+                Err(_) => {}
+            }
+        }
+        let reason = format!("{outlet} is being switched again and again: try later");
+        Err(Refused::new(RefusedCode::Busy, reason))
+    }
+
+    async fn ask(&self, question: Question) -> Result<(), Refused> {
+        match timeout(PATIENCE, self.questions.send(question)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(gone()),
+        }
+    }
+
     /// Whoever comes while a text is being written waits for that one.
     async fn kept(&self, kept: &Mutex<Option<Kept>>, write: Write) -> Option<Bytes> {
         let mut kept = kept.lock().await;
@@ -100,9 +155,13 @@ impl Source {
 
     async fn asked(&self) -> Option<Snapshot> {
         let (question, answer) = oneshot::channel();
-        self.questions.send(question).await.ok()?;
+        self.questions.send(Question::Look(question)).await.ok()?;
         answer.await.ok()
     }
+}
+
+fn gone() -> Refused {
+    Refused::new(RefusedCode::Busy, "the agent's loop does not answer: is it stopping?")
 }
 
 type Write = fn(Snapshot, &Figures, Option<&Figures>) -> Vec<u8>;
@@ -139,7 +198,8 @@ mod tests {
         let (ask, mut questions) = mpsc::channel::<Question>(8);
         tokio::spawn(async move {
             while let Some(question) = questions.recv().await {
-                let _ = question.send(fixture::snapshot());
+                let Question::Look(answer) = question else { panic!("nobody orders") };
+                let _ = answer.send(fixture::snapshot());
             }
         });
         let machine = Machine::rooted(root.path(), root.path());

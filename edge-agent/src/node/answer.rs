@@ -32,13 +32,15 @@ fn digest(id: &CommandId) -> Digest {
 
 /// Why a command has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Rejection {
-    pub(super) code: Code,
-    pub(super) message: Box<str>,
+pub struct Rejection {
+    /// The kind of reason.
+    pub code: Code,
+    /// The reason, for a person.
+    pub message: Box<str>,
 }
 
 impl Rejection {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into().into() }
     }
 }

@@ -3,16 +3,29 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use edge_protocol::command::Script;
+use edge_protocol::command::{OutletSet, Script};
 use edge_protocol::event::Event;
 use edge_protocol::id::{OutletId, TaskId};
 use serde_json::{Map, Value};
 
+use super::answer::Rejection;
 use super::outlet::{Failure, Order, Reading};
 use super::record::Write;
 
 /// Names a command until it is acknowledged to the broker.
 pub type Token = u64;
+
+/// Names somebody on the machine itself until they have their answer.
+pub type Asker = u64;
+
+/// What somebody on the machine itself asks for: a field tech, through the running agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocalOrder {
+    /// A hold, as the command `outlet.set` makes one.
+    Set(OutletSet),
+    /// The end of a hold, whoever made it.
+    Release(OutletId),
+}
 
 /// What happened.
 #[derive(Debug)]
@@ -25,6 +38,13 @@ pub enum Input {
         payload: Vec<u8>,
         /// It carried the retain flag.
         retained: bool,
+    },
+    /// Somebody on the machine itself asks for something; [`Act::Answer`] answers.
+    Local {
+        /// For the answer.
+        asker: Asker,
+        /// What they ask for.
+        order: LocalOrder,
     },
     /// The broker took us in.
     Up {
@@ -136,6 +156,13 @@ pub struct Effects {
 pub enum Act {
     /// Acknowledge a command to the broker.
     Acknowledge(Token),
+    /// Answer somebody on the machine itself: what they asked for is on disk, or is not done.
+    Answer {
+        /// Whom.
+        asker: Asker,
+        /// Why it is not done, where it is not.
+        answer: Result<(), Rejection>,
+    },
     /// Publish an event.
     Publish {
         /// Its number.

@@ -1,5 +1,6 @@
 //! Commands come in: each gets one answer and at most one effect (contract, sections 3 and 4).
 
+mod local;
 mod schedules;
 mod sessions;
 mod tasks;
@@ -11,6 +12,7 @@ use edge_protocol::id::CommandId;
 use edge_protocol::limits::POWERING_COMMAND_LIFE_MS;
 
 use super::answer::{Rejection, Repeat};
+use super::power::Asked;
 use super::session::Instants;
 use super::time::BootMs;
 use super::{Act, Node, Token};
@@ -143,7 +145,7 @@ impl Node {
             Request::SessionResume(of) => self.resume(of.session, cause),
             Request::SessionTransfer(transfer) => self.transfer(transfer, cause),
             Request::SessionEnd(end) => self.end(&end, cause),
-            Request::OutletSet(set) => self.hold(&set),
+            Request::OutletSet(set) => self.hold(&set, Asked::ByCommand(cause)),
             Request::OutletRelease(of) => self.release(&of.outlet),
             Request::TaskSubmit(submit) => self.submit(&submit, cause, instants),
             Request::TaskCancel(of) => self.cancel(&of.task, cause),

@@ -31,7 +31,8 @@ impl World {
                 self.disk.load(seqs, max_bytes);
                 self.flush();
             }
-            Act::Status(_) | Act::State(_) | Act::Telemetry => {}
+            // Nobody is at the simulated machine itself.
+            Act::Answer { .. } | Act::Status(_) | Act::State(_) | Act::Telemetry => {}
             Act::Begin { task, attempt } => {
                 self.queue.at(real, Happening::Begun { run: self.run, task, attempt });
             }

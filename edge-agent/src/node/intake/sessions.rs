@@ -7,7 +7,7 @@ use edge_protocol::id::{CommandId, OutletId, SessionId, StationId};
 use super::{Done, reject};
 use crate::node::Node;
 use crate::node::answer::Rejection;
-use crate::node::power::Hold;
+use crate::node::power::{Asked, Hold};
 use crate::node::record::{self, Kind};
 use crate::node::session::{Defaults, Instants, Progress, Session};
 
@@ -115,7 +115,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn hold(&mut self, set: &OutletSet) -> Done {
+    pub(super) fn hold(&mut self, set: &OutletSet, asked: Asked) -> Done {
         self.known_outlet(&set.outlet)?;
         let owner = self.owner(&set.outlet);
         if let Some(session) = owner.filter(|_| !set.force) {
@@ -126,6 +126,8 @@ impl Node {
             on: set.on,
             until: set.for_ms.map(|ms| self.now.boot + ms),
             forced: owner.is_some(),
+            local: asked == Asked::Locally,
+            command: asked.command(),
         };
         self.effects.writes.push(record::put(Kind::Hold, set.outlet.as_str(), &hold));
         // A hold's end is an instant of this boot: the next one needs a checkpoint to read it.

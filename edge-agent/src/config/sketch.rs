@@ -1,0 +1,90 @@
+//! What can be made out of a configuration that may be wrong: where things are. For whoever asks the
+//! running agent, and for whoever examines a node that is ill.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::{ConfigError, check, line_of};
+
+/// Where things are, as far as the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sketch {
+    /// The control socket.
+    pub socket: PathBuf,
+    /// Where the store is.
+    pub data_dir: PathBuf,
+    /// The key of the node's certificate.
+    pub key_file: Option<PathBuf>,
+    /// The outlets' passwords.
+    pub password_files: Vec<PathBuf>,
+}
+
+impl Default for Sketch {
+    /// Where things are unless a configuration says otherwise.
+    fn default() -> Self {
+        Self {
+            socket: check::SOCKET.into(),
+            data_dir: check::DATA_DIR.into(),
+            key_file: None,
+            password_files: Vec::new(),
+        }
+    }
+}
+
+impl Sketch {
+    /// Reads as much as this of the configuration at `path`, right or wrong in everything else.
+    ///
+    /// # Errors
+    /// It can't be read, or is no TOML.
+    pub fn of(path: &Path) -> Result<Self, ConfigError> {
+        let error = |line, reason| ConfigError { file: path.to_owned(), line, reason };
+        let text = fs::read_to_string(path)
+            .map_err(|unreadable| error(None, format!("can't be read: {unreadable}")))?;
+        let table: Table = toml::from_str(&text).map_err(|wrong: toml::de::Error| {
+            let line = wrong.span().map(|span| line_of(&text, span.start));
+            error(line, wrong.message().to_owned())
+        })?;
+        let default = Self::default();
+        let outlets = table.get("outlet").and_then(Value::as_array);
+        let password_files = outlets.into_iter().flatten().filter_map(|outlet| {
+            outlet.get("password_file").and_then(Value::as_str).map(PathBuf::from)
+        });
+        Ok(Self {
+            socket: path_in(&table, "local", "socket").unwrap_or(default.socket),
+            data_dir: path_in(&table, "node", "data_dir").unwrap_or(default.data_dir),
+            key_file: path_in(&table, "broker", "key_file"),
+            password_files: password_files.collect(),
+        })
+    }
+}
+
+fn path_in(table: &Table, name: &str, key: &str) -> Option<PathBuf> {
+    table.get(name)?.get(key)?.as_str().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_configuration_still_says_where_things_are() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "nonsense = 1\n[local]\nsocket = \"/s\"\n[broker]\nkey_file = \"/k\"\n\
+                    [[outlet]]\npassword_file = \"/p\"\n[[outlet]]\nid = 7\n";
+        fs::write(file.path(), text).unwrap();
+        let sketch = Sketch::of(file.path()).unwrap();
+        let expected = Sketch {
+            socket: "/s".into(),
+            data_dir: "/var/lib/edge-agent".into(),
+            key_file: Some("/k".into()),
+            password_files: vec!["/p".into()],
+        };
+        assert_eq!(sketch, expected);
+        fs::write(file.path(), "[local]\nsocket = \n").unwrap();
+        let error = Sketch::of(file.path()).unwrap_err();
+        assert_eq!(error.line, Some(2), "{error}");
+        assert!(Sketch::of(Path::new("/no/such")).unwrap_err().reason.starts_with("can't be read"));
+    }
+}
