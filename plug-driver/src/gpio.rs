@@ -17,8 +17,8 @@ mod tests;
 
 use std::time::Duration;
 
-pub use self::kept::{BootMs, KeeperSettings};
 use self::kept::Kept;
+pub use self::kept::{BootMs, KeeperSettings};
 pub use self::line::{Backend, LineSettings, OnDeath};
 pub use self::relay::Relay;
 use crate::error::{Error, Fault};

@@ -222,7 +222,9 @@ async fn a_keeper_is_needed_where_there_are_gpio_outlets() -> Result<()> {
     assert_eq!(needed().await?.code, Some(0));
     let said = check(&config).await?;
     assert!(said.code == Some(0) && said.err.contains("it switches nothing"), "{said:?}");
-    let none = relays.replace("/keeper/keeper.sock", "").replace(&desk.site.folder().display().to_string(), "");
+    let none = relays
+        .replace("/keeper/keeper.sock", "")
+        .replace(&desk.site.folder().display().to_string(), "");
     desk.site.configure(&none)?;
     assert_eq!(needed().await?.code, Some(1), "an empty socket: {none}");
     std::fs::write(&config, "[keeper")?;

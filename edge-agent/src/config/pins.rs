@@ -32,7 +32,10 @@ pub(super) fn line(outlet: &file::Outlet) -> Result<LineSettings, Flaw> {
         return Err(Flaw::at(chip, "chip goes with backend = \"cdev\""));
     }
     if let (Some(folder), BackendName::Rppal | BackendName::Cdev) = (&outlet.folder, name) {
-        return Err(Flaw::at(folder, "folder goes with backend = \"files\", which switches nothing"));
+        return Err(Flaw::at(
+            folder,
+            "folder goes with backend = \"files\", which switches nothing",
+        ));
     }
     let backend = match name {
         BackendName::Rppal => Backend::Rppal,
@@ -52,8 +55,7 @@ pub(super) fn line(outlet: &file::Outlet) -> Result<LineSettings, Flaw> {
         (BackendName::Rppal, _) | (BackendName::Cdev, None) => LAST_BCM,
         (BackendName::Cdev, Some(_)) | (BackendName::Files, _) => LAST_OFFSET,
     };
-    let written =
-        outlet.pin.as_ref().ok_or_else(|| missing(outlet, "pin = N (its BCM number)"))?;
+    let written = outlet.pin.as_ref().ok_or_else(|| missing(outlet, "pin = N (its BCM number)"))?;
     let pin = Some(*written.get_ref()).filter(|pin| *pin <= last);
     let pin = pin
         .and_then(|pin| u16::try_from(pin).ok())
@@ -152,8 +154,7 @@ mod tests {
     use crate::node::settings::{Button, Rest};
 
     fn outlet(pin: u16, active_low: bool, backend: Backend) -> OutletConfig {
-        let driver =
-            Driver::Gpio { line: LineSettings { pin, active_low, backend }, keeper: None };
+        let driver = Driver::Gpio { line: LineSettings { pin, active_low, backend }, keeper: None };
         let id = "relay-1".parse().unwrap();
         OutletConfig { id, driver, rest: Rest::Off, button: Button::Obey }
     }

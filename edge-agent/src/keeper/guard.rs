@@ -148,6 +148,11 @@ impl Keeper {
                 kept.right = Right::Until(now);
             }
         }
+        self.forget();
+    }
+
+    /// Forgets lines that nobody names and that may not be on.
+    fn forget(&mut self) {
         self.lines.retain(|_, kept| kept.rest.is_some() || kept.right != Right::None);
     }
 
@@ -165,12 +170,14 @@ impl Keeper {
             let message = format!("this keeper speaks version {VERSION}, not {}", request.v);
             return Err(refuse(Kind::Refused, message));
         }
+        self.forget();
         let Some(kept) = self.adopt(&line, now) else {
             let message = format!("there are {MAX_LINES} lines already");
             return Err(refuse(Kind::Refused, message));
         };
         if kept.line.active_low != line.active_low {
-            let message = "the configuration has another active_low for this line: restart the agent";
+            let message =
+                "the configuration has another active_low for this line: restart the agent";
             return Err(refuse(Kind::Refused, message));
         }
         let is_stranger = kept.rest.is_none() && kept.right == Right::None;
@@ -190,9 +197,7 @@ impl Keeper {
                 let message = "only a line that does not rest off is on without a lease";
                 Err(refuse(Kind::Refused, message))
             }
-            (Op::Clear, _) => {
-                Ok(job(vec![Effect::Write(Right::Unleased)], Right::Unleased))
-            }
+            (Op::Clear, _) => Ok(job(vec![Effect::Write(Right::Unleased)], Right::Unleased)),
             (Op::On, None) => {
                 let effects = vec![Effect::Write(Right::Unleased), Effect::Switch(true)];
                 Ok(job(effects, Right::Unleased))

@@ -3,7 +3,7 @@
 use plug_driver::keeper::{Op, Request};
 use plug_driver::{Backend, Kind, LineSettings};
 
-use super::guard::{Effect, Job, Keeper, MAX_LINES, Outcome, Place, Refusal, Right};
+use super::guard::{Effect, Job, Keeper, MAX_LINES, Outcome, Place, Refusal};
 use super::record::Record;
 use crate::config::guarded::GuardedLine;
 use crate::node::settings::Rest;
@@ -433,7 +433,10 @@ fn power_flows_as_long_as_was_granted_and_no_longer_than_was_asked_for() {
                 world.start();
             }
             assert!(!world.board.is_on(17) || now < right, "seed {seed}: on at {now}, {right}");
-            assert!(world.board.is_on(17) || now >= granted, "seed {seed}: off at {now}, {granted}");
+            assert!(
+                world.board.is_on(17) || now >= granted,
+                "seed {seed}: off at {now}, {granted}"
+            );
         }
     }
 }

@@ -100,10 +100,8 @@ impl Hands {
             self.relays.remove(&place);
         }
         if !self.relays.contains_key(&place) {
-            let relay = Relay::new(line.clone()).map_err(|error| Failure {
-                kind: error.kind(),
-                message: crate::chain(&error),
-            })?;
+            let relay = Relay::new(line.clone())
+                .map_err(|error| Failure { kind: error.kind(), message: crate::chain(&error) })?;
             self.relays.insert(place.clone(), (line.active_low, relay));
         }
         Ok(&mut self.relays.get_mut(&place).expect("it was put there").1)

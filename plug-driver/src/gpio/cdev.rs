@@ -97,7 +97,8 @@ fn find(wanted: Option<&str>) -> Result<Chip, Fault> {
     let paths = gpiocdev::chip::chips()
         .map_err(|source| failed("the kernel offers no GPIO character device", source))?;
     if paths.is_empty() {
-        let remedy = "there is no /dev/gpiochip0: this board or its kernel has no GPIO character device";
+        let remedy =
+            "there is no /dev/gpiochip0: this board or its kernel has no GPIO character device";
         return Err(failed(remedy, CdevError::NoGpioChips()));
     }
     let mut first = None;
@@ -145,7 +146,8 @@ fn open(path: PathBuf) -> Result<(Chip, String, String), Fault> {
         Ok((chip, info.label, info.name))
     });
     opened.map_err(|source| {
-        let remedy = format!("{shown} can't be opened: add the user that runs it to the group gpio");
+        let remedy =
+            format!("{shown} can't be opened: add the user that runs it to the group gpio");
         failed(remedy, source)
     })
 }
@@ -155,7 +157,10 @@ fn refused(chip: &Chip, offset: u32, source: CdevError) -> Fault {
     let remedy = match chip.line_info(offset) {
         Ok(info) if info.used => {
             let by = if info.consumer.is_empty() { "the kernel" } else { &info.consumer };
-            format!("{by} has line {offset} of {} already: end that, or use another line", chip.name())
+            format!(
+                "{by} has line {offset} of {} already: end that, or use another line",
+                chip.name()
+            )
         }
         Ok(_) => format!("the kernel does not give line {offset} of {}", chip.name()),
         Err(_) => format!("{} has no line {offset}: gpioinfo shows those it has", chip.name()),
@@ -173,9 +178,7 @@ pub(super) fn on_death(chip: Option<&str>) -> OnDeath {
         chip.info().map_err(|source| failed("the chip does not tell its label", source))
     });
     let Ok(info) = label else { return OnDeath::Unknown };
-    told(&info.label, |parameter| {
-        std::fs::read_to_string(format!("/sys/module/{parameter}")).ok()
-    })
+    told(&info.label, |parameter| std::fs::read_to_string(format!("/sys/module/{parameter}")).ok())
 }
 
 /// What the chip's driver says of itself. A Raspberry Pi's kernel keeps driven lines unless it was

@@ -57,10 +57,7 @@ impl Kept {
         Ok(Self { own: Relay::new(line.clone())?, line, keeper })
     }
 
-    pub(super) async fn on(
-        &self,
-        lease: Option<Duration>,
-    ) -> Result<(bool, LeaseReading), Fault> {
+    pub(super) async fn on(&self, lease: Option<Duration>) -> Result<(bool, LeaseReading), Fault> {
         let off_at_ms = lease.map(|lease| {
             let lease = lease.clamp(SHORTEST_LEASE, LONGEST_LEASE).as_millis();
             (self.keeper.boot_ms.0)().saturating_add(u64::try_from(lease).unwrap_or(u64::MAX))
@@ -103,11 +100,7 @@ impl Kept {
         self.ask(Op::Read, None).await
     }
 
-    async fn ask(
-        &self,
-        op: Op,
-        off_at_ms: Option<u64>,
-    ) -> Result<(bool, LeaseReading), Fault> {
+    async fn ask(&self, op: Op, off_at_ms: Option<u64>) -> Result<(bool, LeaseReading), Fault> {
         let boot_id = off_at_ms.map(|_| self.keeper.boot_id.clone());
         let request = Request { v: VERSION, op, line: self.line.clone(), off_at_ms, boot_id };
         let unanswered = |source| Fault::Keeper { socket: self.keeper.socket.clone(), source };
