@@ -6,10 +6,10 @@
 
 mod clients;
 mod guard;
-#[cfg(test)]
-mod guard_tests;
 mod hands;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
