@@ -12,6 +12,7 @@ pub mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod host;
+pub mod keeper;
 pub mod link;
 pub mod local;
 mod metrics;

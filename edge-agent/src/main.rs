@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use edge_agent::host::journal::{self, Journal};
 use edge_agent::host::log::{self, Log};
-use edge_agent::{agent, chain, config, local, status};
+use edge_agent::{agent, chain, config, keeper, local, status};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -34,6 +34,12 @@ enum Verb {
     Run,
     /// Validates the configuration: exit 0, or 78 with the file, line and reason.
     Check,
+    /// Keeps the leases of GPIO relays until SIGTERM or SIGINT, and switches each off at its time.
+    Keeper {
+        /// Only tells whether there is anything to keep: exit 0 if so, else 1.
+        #[arg(long)]
+        needed: bool,
+    },
     /// Shows what the running agent does.
     Status {
         /// One JSON object, for machines.
@@ -51,6 +57,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
+    if let Verb::Keeper { needed } = arguments.command {
+        // What is wrong with the rest of the configuration must not keep it from guarding.
+        return keep(arguments.config, needed);
+    }
     let config = match config::load(&arguments.config) {
         Ok(config) => config,
         Err(error) => return fail(CONFIG, &error.to_string()),
@@ -83,6 +93,7 @@ fn main() -> ExitCode {
                 Err(error) => fail(UNAVAILABLE, &chain(&error)),
             }
         }
+        Verb::Keeper { .. } => unreachable!("it was run above"),
         Verb::Status { json } => match runtime.block_on(local::ask(&config.socket)) {
             Ok(report) => {
                 status::say(&if json { status::json(&report) } else { status::text(&report) });
@@ -90,6 +101,24 @@ fn main() -> ExitCode {
             }
             Err(error) => fail(UNAVAILABLE, &chain(&error)),
         },
+    }
+}
+
+fn keep(config: PathBuf, only_whether: bool) -> ExitCode {
+    if only_whether {
+        return if keeper::is_needed(&config) { ExitCode::SUCCESS } else { ExitCode::from(1) };
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (runtime, log) = match (runtime, start_log()) {
+        (Ok(runtime), Ok(log)) => (runtime, log),
+        (Err(error), _) => return fail(SOFTWARE, &format!("no runtime: {error}")),
+        (_, Err(error)) => return fail(SOFTWARE, &format!("no thread for the log: {error}")),
+    };
+    let outcome = runtime.block_on(keeper::run(config));
+    log.finish();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(UNAVAILABLE, &chain(&error)),
     }
 }
 

@@ -1,7 +1,10 @@
 //! What can go wrong with an outlet: [`Error`] names operation and device, its source [`Fault`]
 //! what was seen, and [`Kind`] what the caller can do about it.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// A failed operation. The chain of sources tells what was seen.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +92,8 @@ impl Error {
 }
 
 /// What a caller can do about an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The device did not answer, or not in time: try again.
     Transient,
@@ -201,8 +205,8 @@ pub enum Fault {
     },
     /// The board has no pins that can be driven.
     #[error(
-        "driver gpio: rppal knows no Raspberry Pi like this board; use driver \"simulated\" here, \
-         or a plug"
+        "driver gpio: rppal knows no Raspberry Pi like this board; use backend = \"cdev\" where it \
+         has GPIO, driver \"simulated\" where it has none"
     )]
     NoRaspberryPi,
     /// The pin cannot be had.
@@ -212,6 +216,41 @@ pub enum Fault {
         remedy: &'static str,
         /// What rppal says.
         source: rppal::gpio::Error,
+    },
+    /// The line cannot be had from the kernel.
+    #[error("driver gpio, backend cdev: {remedy}")]
+    Chip {
+        /// What to do.
+        remedy: String,
+        /// What the kernel says.
+        source: gpiocdev::Error,
+    },
+    /// A simulated line's file cannot be used.
+    #[error("driver gpio, backend files: {} can't be used; its folder must be there", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Nobody keeps the lines.
+    #[error(
+        "no keeper answers at {}: see `systemctl status edge-agent-keeper`; with [keeper] socket = \"\" \
+         the agent drives its pins itself, without leases", socket.display()
+    )]
+    Keeper {
+        /// The keeper's socket.
+        socket: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The keeper could not do it.
+    #[error("the keeper says: {message}")]
+    Kept {
+        /// What can be done about it.
+        kind: Kind,
+        /// What is wrong.
+        message: String,
     },
     /// A simulated outlet was told to behave so.
     #[error("the simulated outlet refuses, as it was told to")]
@@ -223,7 +262,10 @@ impl Fault {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Unreachable { .. } | Self::Slow { .. } | Self::Busy { .. } => Kind::Transient,
+            Self::Unreachable { .. }
+            | Self::Slow { .. }
+            | Self::Busy { .. }
+            | Self::Keeper { .. } => Kind::Transient,
             // Bytes that are no HTTP are an answer: something else lives at that address.
             Self::Cut(source) if source.is_parse() => Kind::Refused,
             Self::Cut(_) => Kind::Transient,
@@ -238,7 +280,12 @@ impl Fault {
             | Self::ByHand
             | Self::SimulatedRefusal => Kind::Refused,
             Self::Contradicted { .. } => Kind::Contradicted,
-            Self::Setting { .. } | Self::NoRaspberryPi | Self::Pin { .. } => Kind::Broken,
+            Self::Kept { kind, .. } => *kind,
+            Self::Setting { .. }
+            | Self::NoRaspberryPi
+            | Self::Pin { .. }
+            | Self::Chip { .. }
+            | Self::File { .. } => Kind::Broken,
         }
     }
 }

@@ -18,7 +18,9 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use error::{Error, Fault, Kind};
-pub use gpio::{Gpio, GpioSettings};
+pub use gpio::{
+    Backend, BootMs, Gpio, GpioSettings, KeeperSettings, LineSettings, OnDeath, Relay, keeper,
+};
 pub use secret::Secret;
 pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
 #[cfg(any(test, fuzzing))]
@@ -178,10 +180,11 @@ impl AnyOutlet {
         Ok(Self::Tasmota(Box::new(Tasmota::new(settings)?)))
     }
 
-    /// A relay on a pin of this board. No I/O: the first operation claims the pin.
+    /// A relay on a line of this board. No I/O: the first operation claims the line, or meets the
+    /// keeper.
     ///
     /// # Errors
-    /// If no board has a pin of that number.
+    /// If no board has a line of that number.
     pub fn gpio(settings: GpioSettings) -> Result<Self, Error> {
         Ok(Self::Gpio(Gpio::new(settings)?))
     }

@@ -14,6 +14,7 @@ pub mod container;
 pub mod desk;
 pub mod figure;
 pub mod identity;
+pub mod keeper;
 pub mod ledger;
 pub mod metronome;
 pub mod operator;

@@ -15,6 +15,8 @@ mod commands;
 mod holds;
 mod identities;
 mod installed;
+mod keeper;
+mod keeper_dies;
 mod kill_loop;
 mod killed;
 mod leases;

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::file::{self, File};
 use super::identity::Identity;
-use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets};
+use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets, pins};
 use crate::endpoint::Endpoint;
 
 pub(super) const DATA_DIR: &str = "/var/lib/edge-agent";
@@ -61,7 +61,9 @@ pub(super) fn check_as(
         let certificate = file.broker.cert_file.get_ref().display();
         warnings.push(format!("the certificate in {certificate} has expired: renew it"));
     }
-    let outlets = outlets::outlets(file.outlets)?;
+    let keeper = pins::keeper(file.keeper.socket);
+    let outlets = outlets::outlets(file.outlets, keeper.as_deref())?;
+    warnings.extend(pins::warnings(&outlets, &pins::firmware_settings()));
     let stations = outlets::stations(file.stations, &outlets)?;
     Ok(Config {
         node: identity.node,
@@ -80,6 +82,7 @@ pub(super) fn check_as(
         tasks: tasks(file.tasks)?,
         listen: listen(file.local.listen.as_ref())?,
         socket: file.local.socket.unwrap_or_else(|| SOCKET.into()),
+        keeper,
         outlets,
         stations,
         hash: sha256(text.as_bytes()),

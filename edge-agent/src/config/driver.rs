@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use plug_driver::{AnyOutlet, GpioSettings, Secret, TasmotaSettings};
+use plug_driver::{AnyOutlet, GpioSettings, KeeperSettings, LineSettings, Secret, TasmotaSettings};
 use serde::{Deserialize, Serialize};
 
 use super::named;
+use crate::host::clock;
 
 /// What switches an outlet.
 ///
@@ -25,12 +26,14 @@ pub enum Driver {
         /// Where its web password is, where it has one.
         password_file: Option<PathBuf>,
     },
-    /// A relay on a pin of this Raspberry Pi.
+    /// A relay on a pin of this board.
     Gpio {
-        /// The BCM number, 0 to 27.
-        pin: u8,
-        /// Whether the relay closes while the pin is low.
-        active_low: bool,
+        /// The pin, and what drives it.
+        #[serde(flatten)]
+        line: LineSettings,
+        /// The socket of the keeper that holds its leases; absent: it has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keeper: Option<PathBuf>,
     },
     /// No hardware: for trying things out.
     Simulated {
@@ -56,7 +59,8 @@ impl Driver {
     pub fn leases(&self) -> bool {
         match self {
             Self::Tasmota { .. } | Self::Simulated { .. } => true,
-            Self::Gpio { .. } => false,
+            // By its keeper, a process of its own.
+            Self::Gpio { keeper, .. } => keeper.is_some(),
         }
     }
 
@@ -91,8 +95,14 @@ impl Driver {
                     password: password.map(Secret::new),
                 })
             }
-            Self::Gpio { pin, active_low } => {
-                AnyOutlet::gpio(GpioSettings { pin: *pin, active_low: *active_low })
+            Self::Gpio { line, keeper } => {
+                let keeper = keeper.clone().map(|socket| KeeperSettings {
+                    socket,
+                    // A boot without an id has no keeper that would answer to it.
+                    boot_id: clock::boot_id().unwrap_or_default(),
+                    boot_ms: plug_driver::BootMs(clock::boot_ms),
+                });
+                AnyOutlet::gpio(GpioSettings { line: line.clone(), keeper })
             }
             Self::Simulated { load_mw } => {
                 let load_w = load_mw.map(|load_mw| {

@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) tasks: Tasks,
     #[serde(default)]
     pub(super) local: Local,
+    #[serde(default)]
+    pub(super) keeper: Keeper,
     #[serde(default, rename = "outlet")]
     pub(super) outlets: Vec<Outlet>,
     #[serde(default, rename = "station")]
@@ -95,6 +97,12 @@ pub(super) struct Local {
     pub(super) socket: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keeper {
+    pub(super) socket: Option<PathBuf>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Outlet {
@@ -116,6 +124,8 @@ pub(super) struct Outlet {
     pub(super) min_off_ms: Option<Spanned<u64>>,
     pub(super) circuit: Option<Spanned<String>>,
     pub(super) rated_cycles: Option<Spanned<u64>>,
+    pub(super) chip: Option<Spanned<String>>,
+    pub(super) folder: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -132,6 +142,7 @@ pub(super) enum DriverName {
 pub(super) enum Backend {
     Rppal,
     Cdev,
+    Files,
 }
 
 #[derive(Debug, Deserialize)]

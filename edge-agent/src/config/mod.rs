@@ -8,9 +8,11 @@ mod driver;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod guarded;
 mod identity;
 mod named;
 mod outlets;
+mod pins;
 mod sketch;
 #[cfg(test)]
 mod tests;
@@ -78,6 +80,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// The socket of `status` and of local switching.
     pub socket: PathBuf,
+    /// The socket of the keeper of GPIO lines; `None`: there is none.
+    pub keeper: Option<PathBuf>,
     /// The outlets, in the file's order; their ids differ.
     pub outlets: Vec<OutletConfig>,
     /// The stations, in the file's order; their ids differ.

@@ -2,19 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use edge_protocol::id::OutletId;
 use toml::Spanned;
 
 use super::driver::{self, Driver};
-use super::file::{self, Backend, DriverName};
+use super::file::{self, DriverName};
+use super::pins;
 use super::{Flaw, OutletConfig, StationConfig};
 use crate::endpoint::Endpoint;
 use crate::node::settings::Rest;
 
-/// The pins of the Raspberry Pi's header, by BCM number.
-const LAST_PIN: u64 = 27;
 /// Tasmota numbers up to 32 relays.
 const LAST_RELAY: u64 = 32;
 /// What a meter can tell apart at the least, and more than a household's fuse lets through.
@@ -28,8 +27,12 @@ const MAX_CIRCUIT_BYTES: usize = 64;
 /// The user name that Tasmota has unless it was built with another.
 const TASMOTA_USERNAME: &str = "admin";
 
-/// Each outlet by itself, then that no two share an id or a pin.
-pub(super) fn outlets(written: Vec<file::Outlet>) -> Result<Vec<OutletConfig>, Flaw> {
+/// Each outlet by itself, then that no two share an id or a pin. `keeper` is the socket of whoever
+/// keeps the pins.
+pub(super) fn outlets(
+    written: Vec<file::Outlet>,
+    keeper: Option<&Path>,
+) -> Result<Vec<OutletConfig>, Flaw> {
     let mut ids = BTreeSet::new();
     let mut pins = BTreeMap::new();
     let mut outlets = Vec::with_capacity(written.len());
@@ -38,11 +41,12 @@ pub(super) fn outlets(written: Vec<file::Outlet>) -> Result<Vec<OutletConfig>, F
         if !ids.insert(id.clone()) {
             return Err(Flaw::at(&outlet.id, format!("there is an outlet {id} already")));
         }
-        let driver = driver(&outlet)?;
-        if let (Driver::Gpio { pin, .. }, Some(at)) = (&driver, &outlet.pin)
-            && let Some(other) = pins.insert(*pin, id.clone())
+        let driver = driver(&outlet, keeper)?;
+        if let (Driver::Gpio { line, .. }, Some(at)) = (&driver, &outlet.pin)
+            && let Some(other) = pins.insert(pins::place(line), id.clone())
         {
-            return Err(Flaw::at(at, format!("pin {pin} is the outlet {other}'s already")));
+            let reason = format!("pin {} is the outlet {other}'s already", line.pin);
+            return Err(Flaw::at(at, reason));
         }
         let limits = limits(&outlet)?;
         let (rest, button) = (outlet.rest, outlet.button);
@@ -146,7 +150,7 @@ fn milliwatts(written: &Spanned<f64>, key: &str) -> Result<u64, Flaw> {
     Ok((watts * 1_000.0).round() as u64)
 }
 
-fn driver(outlet: &file::Outlet) -> Result<Driver, Flaw> {
+fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> {
     if *outlet.driver.get_ref() != DriverName::Simulated {
         let reason = "load_w is a simulated outlet's: any other measures what hangs on it";
         outlet.load_w.as_ref().map_or(Ok(()), |load_w| Err(Flaw::at(load_w, reason)))?;
@@ -158,7 +162,8 @@ fn driver(outlet: &file::Outlet) -> Result<Driver, Flaw> {
         }
         DriverName::Gpio => {
             no_plug_keys(outlet, "gpio")?;
-            gpio(outlet)
+            let keeper = keeper.map(Path::to_owned);
+            Ok(Driver::Gpio { line: pins::line(outlet)?, keeper })
         }
         DriverName::Simulated => {
             no_gpio_keys(outlet, "simulated")?;
@@ -190,21 +195,6 @@ fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
     })
 }
 
-fn gpio(outlet: &file::Outlet) -> Result<Driver, Flaw> {
-    if let Some(backend) = &outlet.backend {
-        match backend.get_ref() {
-            Backend::Rppal => {}
-            Backend::Cdev => {
-                return Err(Flaw::at(backend, "backend = \"cdev\" is not yet supported"));
-            }
-        }
-    }
-    let pin = number(outlet.pin.as_ref(), "pin", 0, LAST_PIN)?
-        .ok_or_else(|| missing(outlet, "pin = N (its BCM number)"))?;
-    let active_low = outlet.active_low.as_ref().is_some_and(|active_low| *active_low.get_ref());
-    Ok(Driver::Gpio { pin, active_low })
-}
-
 fn password_file(file: &Spanned<PathBuf>) -> Result<PathBuf, Flaw> {
     let path = file.get_ref();
     let wrong = |reason| Flaw::at(file, format!("password_file {}: {reason}", path.display()));
@@ -224,7 +214,7 @@ fn number(
     number.map(Some).ok_or_else(|| Flaw::at(value, format!("{key} must be {least} to {most}")))
 }
 
-fn missing(outlet: &file::Outlet, key: &str) -> Flaw {
+pub(super) fn missing(outlet: &file::Outlet, key: &str) -> Flaw {
     Flaw::at(&outlet.driver, format!("the outlet {} needs {key}", outlet.id.get_ref()))
 }
 
@@ -238,7 +228,9 @@ fn no_plug_keys(outlet: &file::Outlet, driver: &str) -> Result<(), Flaw> {
 fn no_gpio_keys(outlet: &file::Outlet, driver: &str) -> Result<(), Flaw> {
     absent(outlet.pin.as_ref(), "pin", driver)?;
     absent(outlet.active_low.as_ref(), "active_low", driver)?;
-    absent(outlet.backend.as_ref(), "backend", driver)
+    absent(outlet.backend.as_ref(), "backend", driver)?;
+    absent(outlet.chip.as_ref(), "chip", driver)?;
+    absent(outlet.folder.as_ref(), "folder", driver)
 }
 
 fn absent<T>(value: Option<&Spanned<T>>, key: &str, driver: &str) -> Result<(), Flaw> {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
+use plug_driver::{Backend, LineSettings};
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../provisioning/agent.toml.example");
@@ -21,7 +23,12 @@ fn the_shipped_example_is_a_configuration() {
     };
     assert_eq!((url.as_str(), *relay, username.as_str()), ("http://192.0.2.50", 1, "admin"));
     assert_eq!(fs::read_to_string(password_file.as_ref().unwrap()).unwrap(), "pass word\n");
-    assert!(matches!(config.outlets[1].driver, Driver::Gpio { pin: 17, active_low: true }));
+    let Driver::Gpio { line, keeper } = &config.outlets[1].driver else {
+        panic!("{:?}", config.outlets[1]);
+    };
+    assert_eq!((line.pin, line.active_low, &line.backend), (5, true, &Backend::Rppal));
+    assert_eq!(keeper.as_deref(), Some(Path::new("/run/edge-agent-keeper/keeper.sock")));
+    assert!(config.outlets[1].driver.leases());
     assert_eq!((config.outlets[2].rest, config.outlets[2].button), (Rest::On, Button::Obey));
     assert_eq!(config.hash.len(), 64);
     assert_eq!(config.warnings, [""; 0]);
@@ -159,7 +166,16 @@ fn a_mistake_in_an_outlet_or_a_station_is_told_by_its_line_and_its_reason() {
     for (text, line, reason) in [
         (format!("{outlet}\"zwave\""), 8, "unknown variant `zwave`"),
         (format!("{outlet}\"shelly\""), 8, "driver = \"shelly\" is not yet supported"),
-        (format!("{pin}backend = \"cdev\""), 10, "backend = \"cdev\" is not yet supported"),
+        (format!("{pin}backend = \"sysfs\""), 10, "unknown variant `sysfs`"),
+        (format!("{pin}chip = \"gpiochip1\""), 10, "chip goes with backend = \"cdev\""),
+        (format!("{pin}folder = \"/tmp\""), 10, "folder goes with backend = \"files\""),
+        (format!("{pin}backend = \"files\""), 8, "the outlet a needs folder"),
+        (
+            format!("{pin}backend = \"files\"\nfolder = \"lines\""),
+            11,
+            "folder must be a path from the root",
+        ),
+        ("[keeper]\npath = \"/x\"".into(), 7, "unknown field `path`"),
         ("[[outlet]]\nid = \"a\"".into(), 6, "missing field `driver`"),
         (format!("{outlet}\"tasmota\""), 8, "the outlet a needs url"),
         (format!("{outlet}\"tasmota\"\nurl = \"https://plug\""), 9, "must be http://HOST"),
@@ -215,6 +231,33 @@ fn a_mistake_in_an_outlet_or_a_station_is_told_by_its_line_and_its_reason() {
         let told = site.refused(&format!("{}{text}\n", site.broker()));
         assert_eq!(told.0, Some(line), "{text}: {}", told.1);
         assert!(told.1.contains(reason), "{text}: {}", told.1);
+    }
+}
+
+#[test]
+fn the_character_device_has_more_lines_than_a_header_and_an_empty_socket_is_no_keeper() {
+    let site = Site::new();
+    let outlet = "[keeper]\nsocket = \"\"\n[[outlet]]\nid = \"a\"\ndriver = \"gpio\"\npin = 200\n";
+    let cdev = format!("{}{outlet}backend = \"cdev\"\nchip = \"gpiochip1\"\n", site.broker());
+    let config = site.load(&cdev).unwrap();
+    let backend = Backend::Cdev { chip: Some("gpiochip1".to_owned()) };
+    let line = LineSettings { pin: 200, active_low: false, backend };
+    assert_eq!(config.outlets[0].driver, Driver::Gpio { line, keeper: None });
+    assert!(!config.outlets[0].driver.leases());
+    assert_eq!(config.keeper, None);
+}
+
+/// What a session kept before there were keepers and other backends is still read.
+#[test]
+fn the_text_of_a_gpio_driver_is_frozen() {
+    let line = LineSettings { pin: 17, active_low: true, backend: Backend::Rppal };
+    for (text, keeper) in [
+        (r#"{"driver":"gpio","pin":17,"active_low":true}"#, None),
+        (r#"{"driver":"gpio","pin":17,"active_low":true,"keeper":"/k"}"#, Some("/k".into())),
+    ] {
+        let driver = Driver::Gpio { line: line.clone(), keeper };
+        assert_eq!(driver.definition(), text);
+        assert_eq!(Driver::defined(text), Some(driver));
     }
 }
 

@@ -89,6 +89,12 @@ impl Clock {
     }
 }
 
+/// CLOCK_BOOTTIME in milliseconds, for those that need no other clock.
+#[must_use]
+pub fn boot_ms() -> u64 {
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
 /// A wall clock, `running_ms` after the agent started. One that is set to before the build must go
 /// on as time does: standing still it would look as if it were stepped back again and again.
 fn not_before_the_build(wall_ms: u64, running_ms: u64) -> u64 {
@@ -179,7 +185,7 @@ fn ask_kernel() -> io::Result<i128> {
 }
 
 fn boot_now() -> BootMs {
-    BootMs::from(read(ClockId::CLOCK_BOOTTIME))
+    BootMs::from(boot_ms())
 }
 
 /// Milliseconds; 0 for a clock set before its epoch.
