@@ -276,6 +276,7 @@ fn settings(config: &Config, opened: &Opened, boot_id: String) -> io::Result<Set
         outlets: outlets.collect(),
         warn_before_ms: config.sessions.warn_before_ms.clone(),
         grace_ms: config.sessions.grace_ms,
+        stagger_ms: config.sessions.stagger_ms,
         outbox_max_bytes: config.outbox_max_bytes,
         tasks: TaskLimits {
             concurrency: config.tasks.concurrency,
@@ -296,6 +297,10 @@ fn outlet_settings(outlet: &OutletConfig) -> OutletSettings {
         button: outlet.button,
         leases: outlet.driver.leases(),
         definition: outlet.driver.definition(),
+        cut_below_mw: outlet.cut_below_mw,
+        min_off_ms: outlet.min_off_ms,
+        circuit: outlet.circuit.clone(),
+        rated_cycles: outlet.rated_cycles,
     }
 }
 

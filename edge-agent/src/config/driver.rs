@@ -36,7 +36,11 @@ pub enum Driver {
         keeper: Option<PathBuf>,
     },
     /// No hardware: for trying things out.
-    Simulated,
+    Simulated {
+        /// What hangs on it draws so much while it is on, in milliwatts; without one it has no meter.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        load_mw: Option<u64>,
+    },
 }
 
 impl Driver {
@@ -46,7 +50,7 @@ impl Driver {
         match self {
             Self::Tasmota { .. } => "tasmota",
             Self::Gpio { .. } => "gpio",
-            Self::Simulated => "simulated",
+            Self::Simulated { .. } => "simulated",
         }
     }
 
@@ -54,7 +58,7 @@ impl Driver {
     #[must_use]
     pub fn leases(&self) -> bool {
         match self {
-            Self::Tasmota { .. } | Self::Simulated => true,
+            Self::Tasmota { .. } | Self::Simulated { .. } => true,
             // By its keeper, a process of its own.
             Self::Gpio { keeper, .. } => keeper.is_some(),
         }
@@ -100,7 +104,14 @@ impl Driver {
                 });
                 AnyOutlet::gpio(GpioSettings { line: line.clone(), keeper })
             }
-            Self::Simulated => Ok(AnyOutlet::simulated(plug_driver::Behaviour::default())),
+            Self::Simulated { load_mw } => {
+                let load_w = load_mw.map(|load_mw| {
+                    let milliwatts = u32::try_from(load_mw).unwrap_or(u32::MAX);
+                    f64::from(milliwatts) / 1_000.0
+                });
+                let behaviour = plug_driver::Behaviour::default();
+                Ok(AnyOutlet::simulated(plug_driver::Behaviour { load_w, ..behaviour }))
+            }
         }
     }
 }

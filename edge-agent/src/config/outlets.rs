@@ -1,6 +1,7 @@
 //! The outlets and stations of a configuration, checked against each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use edge_protocol::id::OutletId;
@@ -15,6 +16,14 @@ use crate::node::settings::Rest;
 
 /// Tasmota numbers up to 32 relays.
 const LAST_RELAY: u64 = 32;
+/// What a meter can tell apart at the least, and more than a household's fuse lets through.
+const WATTS: RangeInclusive<f64> = 0.1..=20_000.0;
+/// An hour is more than any compressor asks for.
+const MIN_OFF_MS: RangeInclusive<u64> = 1..=3_600_000;
+/// From the worst contactor to what no relay reaches.
+const CYCLES: RangeInclusive<u64> = 100..=100_000_000;
+/// The name of a circuit is a label, not a text.
+const MAX_CIRCUIT_BYTES: usize = 64;
 /// The user name that Tasmota has unless it was built with another.
 const TASMOTA_USERNAME: &str = "admin";
 
@@ -39,7 +48,19 @@ pub(super) fn outlets(
             let reason = format!("pin {} is the outlet {other}'s already", line.pin);
             return Err(Flaw::at(at, reason));
         }
-        outlets.push(OutletConfig { id, driver, rest: outlet.rest, button: outlet.button });
+        let limits = limits(&outlet)?;
+        let (rest, button) = (outlet.rest, outlet.button);
+        let Limits { cut_below_mw, min_off_ms, circuit, rated_cycles } = limits;
+        outlets.push(OutletConfig {
+            id,
+            driver,
+            rest,
+            button,
+            cut_below_mw,
+            min_off_ms,
+            circuit,
+            rated_cycles,
+        });
     }
     Ok(outlets)
 }
@@ -80,7 +101,60 @@ pub(super) fn stations(
     Ok(stations)
 }
 
+/// What is said of an outlet's load and relay, whatever drives it.
+struct Limits {
+    cut_below_mw: Option<u64>,
+    min_off_ms: Option<u64>,
+    circuit: Option<String>,
+    rated_cycles: Option<u64>,
+}
+
+fn limits(outlet: &file::Outlet) -> Result<Limits, Flaw> {
+    let cut_below_mw = outlet.cut_below_w.as_ref().map(|watts| milliwatts(watts, "cut_below_w"));
+    let cut_below_mw = cut_below_mw.transpose()?;
+    let ranged = |written: &Option<Spanned<u64>>, key, range: RangeInclusive<u64>| match written {
+        Some(value) if !range.contains(value.get_ref()) => {
+            let (least, most) = range.into_inner();
+            Err(Flaw::at(value, format!("{key} must be {least} to {most}")))
+        }
+        Some(value) => Ok(Some(*value.get_ref())),
+        None => Ok(None),
+    };
+    let circuit = match &outlet.circuit {
+        Some(name) if !(1..=MAX_CIRCUIT_BYTES).contains(&name.get_ref().len()) => {
+            let reason = format!("circuit must be 1 to {MAX_CIRCUIT_BYTES} bytes");
+            return Err(Flaw::at(name, reason));
+        }
+        Some(name) => Some(name.get_ref().clone()),
+        None => None,
+    };
+    Ok(Limits {
+        cut_below_mw,
+        min_off_ms: ranged(&outlet.min_off_ms, "min_off_ms", MIN_OFF_MS)?,
+        circuit,
+        rated_cycles: ranged(&outlet.rated_cycles, "rated_cycles", CYCLES)?,
+    })
+}
+
+fn milliwatts(written: &Spanned<f64>, key: &str) -> Result<u64, Flaw> {
+    let watts = *written.get_ref();
+    if !WATTS.contains(&watts) {
+        let (least, most) = WATTS.into_inner();
+        return Err(Flaw::at(written, format!("{key} must be {least} to {most} watts")));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is in a range that a u64 holds"
+    )]
+    Ok((watts * 1_000.0).round() as u64)
+}
+
 fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> {
+    if *outlet.driver.get_ref() != DriverName::Simulated {
+        let reason = "load_w is a simulated outlet's: any other measures what hangs on it";
+        outlet.load_w.as_ref().map_or(Ok(()), |load_w| Err(Flaw::at(load_w, reason)))?;
+    }
     match outlet.driver.get_ref() {
         DriverName::Tasmota => {
             no_gpio_keys(outlet, "tasmota")?;
@@ -94,7 +168,8 @@ fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> 
         DriverName::Simulated => {
             no_gpio_keys(outlet, "simulated")?;
             no_plug_keys(outlet, "simulated")?;
-            Ok(Driver::Simulated)
+            let load_mw = outlet.load_w.as_ref().map(|load_w| milliwatts(load_w, "load_w"));
+            Ok(Driver::Simulated { load_mw: load_mw.transpose()? })
         }
         DriverName::Shelly => {
             Err(Flaw::at(&outlet.driver, "driver = \"shelly\" is not yet supported"))

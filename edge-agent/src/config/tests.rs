@@ -115,6 +115,37 @@ fn a_mistake_is_told_by_its_line_and_its_reason() {
         ("[local]\nlisten = \"192.0.2.1:9780\"", 7, "listen must be on loopback"),
         ("[local]\nlisten = \"localhost:9780\"", 7, "listen must be ADDRESS:PORT"),
         ("[local]\nlisten = \"9780\"", 7, "listen must be ADDRESS:PORT"),
+        ("[sessions]\nstagger_ms = 5001", 7, "stagger_ms must be 0 to 5000"),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\ncut_below_w = 0.0",
+            9,
+            "cut_below_w must be 0.1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\nload_w = -1.0",
+            9,
+            "load_w must be 0.1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"gpio\"\npin = 1\nload_w = 1.0",
+            10,
+            "a simulated outlet's",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\nmin_off_ms = 3600001",
+            9,
+            "min_off_ms must be 1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\ncircuit = \"\"",
+            9,
+            "circuit must be 1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\nrated_cycles = 99",
+            9,
+            "rated_cycles must be 100 to",
+        ),
         ("[sessions]\ngrace_ms = \"soon\"", 7, "invalid type: string \"soon\""),
         ("[sessions]\ngrace_ms = 1\ngrace_ms = 2", 8, "duplicate key"),
         ("[sessions", 6, "unclosed table"),

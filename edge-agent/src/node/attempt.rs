@@ -143,6 +143,14 @@ impl Node {
         cycles.filter(|cycle| cycle.outlet() == id).find_map(|cycle| cycle.wants(covered))
     }
 
+    /// The task that power-cycles an outlet now.
+    pub(super) fn cycled_by(&self, id: &OutletId) -> Option<TaskId> {
+        let switches = |cycle: &Cycle| cycle.outlet() == id && cycle.switches();
+        let mut attempts = self.attempts.iter();
+        let found = attempts.find(|(_, attempt)| attempt.cycle().is_some_and(switches));
+        found.map(|(task, _)| task.clone())
+    }
+
     /// Lets time and outlets act on waits and power cycles.
     pub(super) fn advance_attempts(&mut self) {
         let now = self.now.boot;

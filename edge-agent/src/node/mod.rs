@@ -9,6 +9,7 @@ mod answer;
 mod attempt;
 mod clock;
 mod ended;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod input;
@@ -37,7 +38,7 @@ use edge_protocol::presence::{OfflineReason, Status};
 
 pub use self::answer::Rejection;
 pub use self::input::{Act, Asker, Disk, Effects, Input, LocalOrder, ScriptOutcome, Token};
-pub use self::outlet::{Failure, Order, Reading};
+pub use self::outlet::{Failure, Order, Reading, Wait};
 pub use self::recover::Found;
 use self::settings::{OutletSettings, Settings};
 use self::time::{BootMs, Now};
@@ -59,6 +60,8 @@ pub struct Node {
     kept: BTreeSet<OutletId>,
     /// Outlets that sessions let go, until they are off.
     falls: Vec<session::Fall>,
+    /// When each circuit last had an on; the node's own is the one without a name.
+    circuits: BTreeMap<Option<String>, BootMs>,
     tasks: task::Tasks,
     attempts: BTreeMap<TaskId, attempt::Attempt>,
     schedules: schedule::Schedules,

@@ -125,6 +125,8 @@ impl Node {
             outlet: id.clone(),
             driver: outlet.settings.driver.clone(),
             reachable: outlet.reachable(),
+            cycles: Some(outlet.life.cycles).filter(|cycles| *cycles > 0),
+            worn_percent: outlet.life.worn_percent(&outlet.settings),
         });
         let report = NodeReport {
             version: self.settings.version.clone(),

@@ -116,4 +116,10 @@ pub struct OutletReport {
     pub driver: String,
     /// Whether it answered last.
     pub reachable: bool,
+    /// How often its relay was found to have closed, since this store was made; absent while it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycles: Option<u64>,
+    /// How much of its relay's life that is, in percent; absent below 80.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worn_percent: Option<u64>,
 }

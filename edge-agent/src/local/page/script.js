@@ -173,6 +173,10 @@ function troubles() {
     const detail = details.get(one.outlet);
     list.push([`${one.outlet} ${FAULT[one.fault] ?? one.fault}`, detail?.fault_since_ms, detail?.fault_message]);
   }
+  for (const one of state.outlets.filter((one) => one.worn_percent)) {
+    const detail = details.get(one.outlet);
+    list.push([`${one.outlet}'s relay is worn`, undefined, `It has closed ${decimal.format(detail?.cycles ?? 0)} times of ${decimal.format(detail?.rated_cycles ?? 0)}. Replace it.`]);
+  }
   if (!report.online) list.push(['The broker is not reached', report.link_since_ms, `${report.offline_because ?? ''} Sessions go on and end as they should.`]);
   if (!report.accepting) list.push(['The node takes no new work', undefined, 'Its disk or its queue of events is full. Running sessions end as they should.']);
   if (report.clock !== 'synced') list.push(['The clock is not set yet', undefined, 'Times of day may be wrong; remaining times are right.']);

@@ -68,6 +68,8 @@ pub(super) fn frozen() -> Vec<Frozen> {
                     outlet: id("plug-07"),
                     driver: "tasmota".to_owned(),
                     reachable: true,
+                    cycles: None,
+                    worn_percent: None,
                 }],
                 configuration: "9f3ac01b".to_owned(),
                 expires_at_ms: 1_795_226_000_000,
