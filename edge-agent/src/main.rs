@@ -33,6 +33,8 @@ enum Verb {
     Status(command::status::Arguments),
     /// Switches an outlet by hand, through the running agent, or reads it.
     Outlet(command::outlet::Arguments),
+    /// Tells why an outlet is on or off: what decided, when, and what happens next.
+    Explain(command::explain::Arguments),
     /// Tells what is wrong with this node, and the one thing to do about each: exit 0 if nothing is.
     Doctor(command::doctor::Arguments),
     /// Prints the completions for a shell.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Keeper(arguments) => command::run::keeper(config, &arguments),
         Verb::Status(arguments) => command::status::run(&config, &arguments),
         Verb::Outlet(arguments) => command::outlet::run(&config, arguments),
+        Verb::Explain(arguments) => command::explain::run(&config, arguments),
         Verb::Doctor(arguments) => command::doctor::run(&config, &arguments),
         Verb::Completions(arguments) => {
             command::manual::completions(Arguments::command(), &arguments)

@@ -47,6 +47,11 @@ impl Diagnosis {
         Ok(())
     }
 
+    /// The broker turns the node away: at the end of the handshake, or a moment later at the login.
+    fn mistrusts(&self, words: &str) -> Result<()> {
+        self.says("TLS", "wrong", &[words]).or_else(|_| self.says("login", "wrong", &[words]))
+    }
+
     /// Nothing is wrong.
     fn passes(&self) -> Result<()> {
         let lines = self.json["checks"].as_array().context("it has checks")?;
@@ -68,6 +73,23 @@ fn logins(desk: &Desk) -> usize {
     log.lines()
         .filter(|line| line.contains("New client connected") && line.contains(" as pi-0042 "))
         .count()
+}
+
+#[tokio::test]
+async fn a_node_that_is_well_passes_with_and_without_its_agent() -> Result<()> {
+    let mut desk = Desk::set_up(Encoding::Cbor, Layout::plugs(0)).await?;
+    desk.site.configure("[[outlet]]\nid = \"modem\"\ndriver = \"simulated\"\nrest = \"on\"\n")?;
+    doctor(&desk, &[]).await?.passes()?;
+    desk.start().await?;
+    let diagnosis = doctor(&desk, &[]).await?;
+    diagnosis.passes()?;
+    diagnosis.says("clock", "ok", &["trusted by [clock] source"])?;
+    diagnosis.says("outlet modem", "ok", &["simulated, on"])?;
+    let said = at_site(&desk.site, &["doctor"]).await?;
+    assert_eq!(said.code, Some(0));
+    let last = said.out.lines().last().unwrap_or_default();
+    assert!(last.contains("checks: 0 wrong"), "a person reads a table: {}", said.out);
+    Ok(())
 }
 
 #[tokio::test]
@@ -158,7 +180,7 @@ async fn a_certificate_that_has_ended_or_is_of_a_stranger_is_told_by_node_and_by
     identify(&desk.site, &foreign(&desk.site)?)?;
     let diagnosis = doctor(&desk, &[]).await?;
     diagnosis.says("certificate", "ok", &["pi-0042, until"])?;
-    diagnosis.says("TLS", "wrong", &["does not accept this node's certificate: UnknownCA"])?;
+    diagnosis.mistrusts("does not accept this node's certificate: UnknownCA")?;
     diagnosis.fails()
 }
 

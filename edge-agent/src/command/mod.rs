@@ -1,6 +1,7 @@
 //! The commands: what each takes, does and tells.
 
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod manual;
 pub(crate) mod outlet;
 pub(crate) mod run;

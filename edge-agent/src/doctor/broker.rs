@@ -41,7 +41,7 @@ pub(super) async fn check(config: &Config, presence: &Presence, now: Now, lines:
     let visitor = Visitor { config, topics, tls, now };
     let mut works = match presence {
         Presence::Runs(report) => visitor.agent_says(report, lines),
-        Presence::Silent(_) | Presence::Absent => false,
+        Presence::Silent(_) | Presence::Hidden | Presence::Absent => false,
     };
     let alone = matches!(presence, Presence::Absent);
     let mut broken = Vec::new();
