@@ -21,6 +21,7 @@ pub(super) use self::meter::Register;
 use self::pace::Pace;
 pub use self::pace::Wait;
 pub(super) use self::want::Want;
+use super::clock::Testimony;
 use super::settings::{OutletSettings, Rest};
 use super::time::BootMs;
 
@@ -108,6 +109,8 @@ struct Known {
     asked_at: BootMs,
     /// When the answer came: it is no older than that.
     answered_at: BootMs,
+    /// It was read, and nothing was switched or armed for it.
+    read: bool,
 }
 
 /// What was known of an outlet before this agent's first reading.
@@ -118,6 +121,8 @@ pub(super) struct Before {
     pub(super) obeyed: bool,
     /// That was in this boot.
     pub(super) same_boot: bool,
+    /// How long the reboot since took is not known: its plug is asked before it is told anything.
+    pub(super) ask_first: bool,
 }
 
 #[derive(Debug)]
@@ -134,6 +139,8 @@ pub(super) struct Outlet {
     told_change: Option<(bool, By, Proof)>,
     /// `before` is of this boot.
     same_boot: bool,
+    /// Its plug may know how long a reboot took, as long as nothing is armed anew.
+    ask_first: bool,
     /// What it was before this agent's first reading.
     before: Option<bool>,
     want: Want,
@@ -162,6 +169,7 @@ impl Outlet {
             pace: Pace::default(),
             told_change: None,
             same_boot: before.same_boot,
+            ask_first: before.ask_first,
             before: before.on,
             want: Want::Nothing,
             wanted_since: now,
@@ -224,9 +232,14 @@ impl Outlet {
         self.known.map(|known| known.reading.on)
     }
 
-    /// How long its plug had been up, and when it was asked, where it told.
-    pub(super) fn uptime(&self) -> Option<(u64, BootMs)> {
-        self.known.and_then(|known| Some((known.reading.uptime_ms?, known.asked_at)))
+    /// What its plug tells of the time that has passed, where it tells of any.
+    pub(super) fn testimony(&self) -> Option<Testimony> {
+        let Known { reading, asked_at, read, .. } = self.known?;
+        // What an order has just armed says nothing of before.
+        let lease_off_at = reading.lease_off_at.filter(|_| read);
+        let Reading { uptime_ms, boot_count, .. } = reading;
+        let tells = uptime_ms.is_some() || lease_off_at.is_some();
+        tells.then_some(Testimony { uptime_ms, boot_count, lease_off_at, asked: asked_at })
     }
 
     /// Whether it answered last.
@@ -358,6 +371,9 @@ impl Outlet {
             Want::Off(_) if !self.confirmed_off() => Order::Off,
             // Since when it is off decides when it may go on.
             Want::On(..) if self.known.is_none() && self.settings.min_off_ms.is_some() => {
+                Order::Read
+            }
+            Want::On(..) if self.ask_first && self.known.is_none() && self.next_number == 1 => {
                 Order::Read
             }
             Want::On(_, off) => {

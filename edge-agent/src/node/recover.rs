@@ -82,7 +82,7 @@ impl Node {
             session.recovered(read.boot);
         }
         let lives = if shift.is_some() { records.timed_lives() } else { Vec::new() };
-        let outlets = records.all_outlets(&settings, shift.is_none(), read.boot);
+        let outlets = records.all_outlets(&settings, shift, read.boot);
         let running_ms = clock.running_ms();
         let outbox = if found.new_store {
             Outbox::recovered(Marks::default(), &[], 0, running_ms)
@@ -251,14 +251,16 @@ impl Records {
     fn all_outlets(
         &self,
         settings: &Settings,
-        same_boot: bool,
+        shift: Option<Shift>,
         now: BootMs,
     ) -> BTreeMap<OutletId, Outlet> {
         let kept = self.outlets.iter().map(|(id, kept)| (id, &kept.settings));
         let mut outlets: BTreeMap<&OutletId, &OutletSettings> = kept.collect();
         outlets.extend(&settings.outlets);
+        let same_boot = shift.is_none();
+        let ask_first = shift.is_some_and(|shift| shift.away != Away::Known);
         let outlet = |(id, settings): (&OutletId, &OutletSettings)| {
-            let before = Before { same_boot, ..self.before(id, settings.rest, now) };
+            let before = Before { same_boot, ask_first, ..self.before(id, settings.rest, now) };
             let life = self.lives.get(id).cloned().unwrap_or_default();
             (id.clone(), Outlet::new(settings.clone(), before, life, now))
         };
@@ -275,7 +277,7 @@ impl Records {
             (None, Rest::On) => Some(true),
             (None, Rest::Off) => Some(self.sessions.values().any(in_session) && !obeyed),
         };
-        Before { on, obeyed, same_boot: false }
+        Before { on, obeyed, same_boot: false, ask_first: false }
     }
 
     /// Writes the lives that hold an instant: it counts in this boot now. Those of outlets that the
