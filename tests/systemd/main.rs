@@ -4,6 +4,8 @@
 #![cfg(test)]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story waits for one kind of event")]
 
+mod keeper;
+
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
 use edge_protocol::event::What;

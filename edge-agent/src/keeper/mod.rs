@@ -6,10 +6,10 @@
 
 mod clients;
 mod guard;
-#[cfg(test)]
-mod guard_tests;
 mod hands;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,8 @@ pub async fn run(config: PathBuf) -> Result<(), KeeperError> {
     let mut shell =
         Shell { keeper, hands: Hands::new(records, boot_id), source, systemd, told: None };
     for job in resumed {
-        shell.perform(job).await;
+        // A line that can't be had yet is off at its time all the same.
+        let _logged = shell.perform(job).await;
     }
     // What nobody has a right to goes off before anything else is done.
     shell.settle().await;
@@ -170,7 +171,8 @@ impl Shell {
     async fn settle(&mut self) {
         for job in self.keeper.due(now()) {
             tracing::info!(line = job.line.name(), "its lease is over: off");
-            self.perform(job).await;
+            // What fails is tried again when it is next due.
+            let _logged = self.perform(job).await;
         }
         let (lines, on) = self.keeper.count();
         let status = format!("{lines} lines, {on} may be on");
