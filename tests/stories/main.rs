@@ -22,6 +22,7 @@ mod kill_loop;
 mod killed;
 mod leases;
 mod local;
+mod metering;
 mod page;
 mod plug_faults;
 mod plug_hands;

@@ -60,8 +60,8 @@ pub struct Node {
     kept: BTreeSet<OutletId>,
     /// Outlets that sessions let go, until they are off.
     falls: Vec<session::Fall>,
-    /// When each circuit last had an on; the node's own is the one without a name.
-    circuits: BTreeMap<Option<String>, BootMs>,
+    /// Each circuit's last on, and when that was; the node's own circuit is the one without a name.
+    circuits: BTreeMap<Option<String>, (OutletId, BootMs)>,
     tasks: task::Tasks,
     attempts: BTreeMap<TaskId, attempt::Attempt>,
     schedules: schedule::Schedules,

@@ -25,11 +25,9 @@ use super::clock::Testimony;
 use super::settings::{OutletSettings, Rest};
 use super::time::BootMs;
 
-/// How often an outlet is read that a session or a hold covers: a restarted plug, or a thumb on its
-/// button, is found within it.
+/// How often an outlet is read that needs nothing: a restarted plug, or a thumb on its button, is
+/// found within it. Outside sessions too: a button must not buy a minute.
 const POLL_MS: u64 = 2_000;
-/// How often one is read that nobody needs.
-const IDLE_POLL_MS: u64 = 4_000;
 /// How long after a failed order the next one goes: a plug serves one client at a time.
 const RETRY_MS: u64 = 1_000;
 /// An off that has not been answered by then is sent again.
@@ -352,17 +350,7 @@ impl Outlet {
 
     /// When it is to be read again, though it needs nothing.
     fn read_at(&self) -> BootMs {
-        self.known.map_or(self.not_before, |known| known.asked_at + self.poll_ms())
-    }
-
-    /// How often it is read that needs nothing.
-    fn poll_ms(&self) -> u64 {
-        match self.want.by() {
-            Some(By::Rest) | None => IDLE_POLL_MS,
-            Some(By::Session | By::Hold | By::Local | By::Button | By::Lease | By::Unknown) => {
-                POLL_MS
-            }
-        }
+        self.known.map_or(self.not_before, |known| known.asked_at + POLL_MS)
     }
 
     /// What brings it closest to where it should be; a read where it is there.

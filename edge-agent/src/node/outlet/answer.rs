@@ -3,7 +3,7 @@
 use edge_protocol::event::{By, Fault, Lease, Proof};
 
 use super::meter::Verdict;
-use super::{Failure, Known, Order, Outlet, RETRY_MS, Reading, Register, UnderWay};
+use super::{Failure, Known, Order, Outlet, POLL_MS, RETRY_MS, Reading, Register, UnderWay};
 use crate::node::settings::Button;
 use crate::node::time::BootMs;
 
@@ -120,7 +120,7 @@ impl Outlet {
             && answered.want == self.want
             && answered.since >= self.wanted_since;
         self.not_before = match next {
-            Order::Read => now + self.poll_ms(),
+            Order::Read => now + POLL_MS,
             // It will not do it sooner for being asked again at once.
             Order::On { .. } | Order::Off | Order::ClearLease if asked_for_this => {
                 now.max(answered.since + RETRY_MS)

@@ -24,13 +24,14 @@ impl Node {
         for (_, id) in due {
             let Some(outlet) = self.outlets.get_mut(&id) else { continue };
             let circuit = outlet.settings.circuit.clone();
-            let last = self.circuits.get(&circuit);
-            let free_at = last.map_or(now, |last| *last + self.settings.stagger_ms);
+            // One that goes on again is alone with itself.
+            let last = self.circuits.get(&circuit).filter(|(last, _)| *last != id);
+            let free_at = last.map_or(now, |(_, at)| *at + self.settings.stagger_ms);
             if free_at > now {
                 outlet.hold_back(Wait::Stagger, free_at);
             } else {
                 outlet.let_go();
-                self.circuits.insert(circuit, now);
+                self.circuits.insert(circuit, (id, now));
             }
         }
     }

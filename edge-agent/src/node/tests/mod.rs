@@ -16,6 +16,7 @@ mod pausing;
 pub(super) mod plug;
 mod reboots;
 mod recovery;
+mod restarts;
 mod schedule_chance;
 mod schedule_clocks;
 mod schedules;

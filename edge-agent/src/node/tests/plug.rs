@@ -48,6 +48,8 @@ pub(in crate::node) struct Plug {
     pub(super) well_since: u64,
     /// What hangs on it.
     pub(super) meter: Meter,
+    /// How often it has started, where it tells.
+    pub(super) starts: Option<u64>,
     pub(super) under_way: Option<Job>,
 }
 
@@ -108,6 +110,7 @@ impl Plug {
             disturbed: false,
             lease_excused: false,
             well_since: now,
+            starts: None,
             meter: Meter { counted_to: now, ..Meter::default() },
             under_way: None,
         }
@@ -182,7 +185,7 @@ impl Plug {
             on: self.on,
             lease_off_at: self.lease.map(|at| BootMs::from(at - boot_at)),
             uptime_ms: self.leases.then(|| (now - self.started) / 1_000 * 1_000),
-            boot_count: None,
+            boot_count: self.starts,
             power_mw: self.meter.power_mw(self.on, now).filter(|_| measures),
             energy_mwh: self
                 .meter
@@ -217,6 +220,14 @@ impl Plug {
         self.lease = None;
         self.started = now;
         self.turn(false, now);
+    }
+
+    /// Its firmware starts anew: the relay keeps what it was, its timer is lost.
+    pub(super) fn restart_warm(&mut self, now: u64) {
+        self.disturbed = true;
+        self.well_since = now;
+        self.lease = None;
+        self.started = now;
     }
 
     /// When orders of a kind came.
