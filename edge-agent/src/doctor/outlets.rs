@@ -66,8 +66,7 @@ struct Unreached {
     remedy: &'static str,
 }
 
-const LOOK_FOR_IT: &str =
-    "give it power and a network, and check its url (`edge-agent discover` finds plugs)";
+const LOOK_FOR_IT: &str = "give it power and a network, and check its url";
 
 async fn by_agent(config: &Config, outlet: &OutletConfig, fix: bool) -> Found {
     let (socket, id) = (&config.socket, outlet.id.clone());
