@@ -103,7 +103,7 @@ fn because(because: &Because, at_ms: u64) -> String {
             let who = if *by == By::Local { " by a field tech, here" } else { "" };
             let over = if *forced { ", over its session" } else { "" };
             let until = match until_ms {
-                Some(until_ms) => format!(", until {}", in_time(*until_ms, at_ms)),
+                Some(until_ms) => format!(", for {} more", said(until_ms.saturating_sub(at_ms))),
                 None => ", until it is released".to_owned(),
             };
             let command =
@@ -246,7 +246,7 @@ lease     the device cuts the power by itself in 1 h 0 min";
         };
         let expected = "plug-1 is on, read back, and should be off
 because   held off by a field tech, here, over its session, until it is released
-overruled held on, until in 1 min 30 s (command c-9)
+overruled held on, for 1 min 30 s more (command c-9)
 overruled nothing covers it, and it rests on
 lease     none: the device will not cut the power by itself";
         assert_eq!(text(&explanation), expected);

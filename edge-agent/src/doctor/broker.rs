@@ -15,7 +15,7 @@ use super::clock::instant;
 use super::diagnosis::{Lines, State};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
-use crate::host::figures::Machine;
+use crate::host::figures::{Agent, Figures, Machine};
 use crate::link::probe::{self, Guest};
 use crate::link::{self, Stay};
 use crate::local::Report;
@@ -197,7 +197,9 @@ impl Visitor<'_> {
             }
         }
         let topic = self.topics.telemetry();
+        // Of the machine: this program is not the agent.
         let figures = Machine::of(&self.config.data_dir).read();
+        let figures = Figures { agent: Agent::default(), ..figures };
         let telemetry = encode(self.config.broker.encoding, &figures.telemetry(self.now, None));
         let remedy =
             "let the node write events, status, state and telemetry, in the broker's rules";
