@@ -87,6 +87,11 @@ pub(super) fn check(presence: &Presence, config: Option<&Config>, lines: &mut Li
             let found = "whether one runs is not for this user to know";
             lines.wrong("agent", found, "run this with sudo");
         }
+        Presence::Silent(AskError::NotRunning { socket, .. }) => {
+            let found =
+                format!("somebody holds its store, and nobody answers at {}", socket.display());
+            lines.wrong("agent", found, "systemctl restart edge-agent");
+        }
         Presence::Silent(error) => {
             let found = format!("it does not answer: {}", crate::chain(error));
             lines.wrong("agent", found, "systemctl restart edge-agent");
