@@ -10,6 +10,7 @@ mod blackout;
 mod booking;
 mod broker_away;
 mod browser;
+mod bundle;
 mod command_line;
 mod commands;
 mod doctor;
