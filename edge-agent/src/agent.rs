@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::sequence::Sequence;
+pub(crate) use self::start::MIN_FREE_BYTES;
 pub use self::start::{StartError, run};
 use crate::config::Config;
 use crate::drivers::Driving;

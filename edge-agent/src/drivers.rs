@@ -336,7 +336,7 @@ mod tests {
             bench.driving.order((1, order));
             assert!(read.await.is_err(), "{order:?} takes its place");
             assert_eq!(asked.elapsed(), Duration::ZERO);
-            answer(&mut bench).await;
+            assert_eq!(answer(&mut bench).await.0, 1);
         }
     }
 

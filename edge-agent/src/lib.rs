@@ -7,8 +7,10 @@
 pub mod agent;
 pub mod audit;
 pub mod config;
+pub mod doctor;
 mod drivers;
 pub mod endpoint;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod host;

@@ -104,6 +104,11 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// An object on standard error, for machines.
+pub fn complain_as_json(object: &serde_json::Value) {
+    let _ = writeln!(std::io::stderr(), "{object}");
+}
+
 /// A line on standard error.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "edge-agent: {line}");

@@ -12,6 +12,7 @@ pub mod ask;
 pub mod browser;
 pub mod container;
 pub mod desk;
+pub mod diagnosis;
 pub mod figure;
 pub mod identity;
 pub mod keeper;

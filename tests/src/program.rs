@@ -37,6 +37,16 @@ pub async fn edge_agent(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) 
     })
 }
 
+/// `edge-agent` with these arguments and a site's configuration.
+///
+/// # Errors
+/// As [`fn@edge_agent`].
+pub async fn at_site(site: &Site, arguments: &[&str]) -> Result<Said> {
+    let config = site.folder().join("agent.toml");
+    let config = [OsStr::new("--config"), config.as_os_str()];
+    edge_agent(arguments.iter().map(OsStr::new).chain(config)).await
+}
+
 /// `edge-agent check` of the configuration at `config`.
 ///
 /// # Errors

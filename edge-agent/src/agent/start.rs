@@ -38,7 +38,7 @@ use crate::store::{self, OpenError, Opened, Options};
 /// How long the oldest publish may wait for its acknowledgement.
 const ACK_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Below this much free space the node takes no more commands.
-const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
+pub(crate) const MIN_FREE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Why the agent could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]

@@ -119,13 +119,13 @@ pub(super) struct Outlet {
     pub(super) pin: Option<Spanned<u64>>,
     pub(super) active_low: Option<Spanned<bool>>,
     pub(super) backend: Option<Spanned<Backend>>,
+    pub(super) chip: Option<Spanned<String>>,
+    pub(super) folder: Option<Spanned<PathBuf>>,
     pub(super) load_w: Option<Spanned<f64>>,
     pub(super) cut_below_w: Option<Spanned<f64>>,
     pub(super) min_off_ms: Option<Spanned<u64>>,
     pub(super) circuit: Option<Spanned<String>>,
     pub(super) rated_cycles: Option<Spanned<u64>>,
-    pub(super) chip: Option<Spanned<String>>,
-    pub(super) folder: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -156,7 +156,16 @@ mod tests {
     fn outlet(pin: u16, active_low: bool, backend: Backend) -> OutletConfig {
         let driver = Driver::Gpio { line: LineSettings { pin, active_low, backend }, keeper: None };
         let id = "relay-1".parse().unwrap();
-        OutletConfig { id, driver, rest: Rest::Off, button: Button::Obey }
+        OutletConfig {
+            id,
+            driver,
+            rest: Rest::Off,
+            button: Button::Obey,
+            cut_below_mw: None,
+            min_off_ms: None,
+            circuit: None,
+            rated_cycles: None,
+        }
     }
 
     #[test]

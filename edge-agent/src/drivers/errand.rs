@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 /// A read that waits for an errand's end is still answered in time: the node gives it up after 20 s,
 /// of which its own answer may take ten.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(9);
 /// Errands that wait for one outlet; whoever comes then is told to come later.
 pub(crate) const MAX_WAITING: usize = 4;
 

@@ -68,13 +68,14 @@ pub enum AskError {
 pub async fn ask<T: DeserializeOwned>(socket: &Path, ask: &Ask) -> Result<T, AskError> {
     let connect = |source: io::Error| {
         let socket = socket.to_owned();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => AskError::NotAllowed { socket, source },
-            _ => AskError::NotRunning { socket, source },
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            AskError::NotAllowed { socket, source }
+        } else {
+            AskError::NotRunning { socket, source }
         }
     };
     let patience = match ask {
-        Ask::Status {} | Ask::Set { .. } | Ask::Release { .. } => PATIENCE,
+        Ask::Status {} | Ask::Set { .. } | Ask::Release { .. } | Ask::Explain { .. } => PATIENCE,
         Ask::Read { .. } | Ask::Audit { .. } | Ask::Mend { .. } => DEVICE_PATIENCE,
     };
     let mut stream = UnixStream::connect(socket).await.map_err(connect)?;

@@ -75,6 +75,7 @@ pub(crate) fn report() -> Report {
         accepting: true,
         disk: None,
         refused: None,
+        configuration: None,
         certificate_expires_at_ms: AT_MS + 1,
         state: State {
             node: "pi-0042".parse().unwrap(),

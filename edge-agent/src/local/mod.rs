@@ -25,6 +25,7 @@ pub use self::request::{Ask, Done, ReadBack, Refused, RefusedCode, VERSION};
 use crate::drivers::Errand;
 use crate::metrics::Meter;
 pub use crate::node::OutletDetail;
+use crate::node::explain::Explanation;
 use crate::node::time::Now;
 use crate::node::{LocalOrder, Rejection};
 
@@ -54,6 +55,9 @@ pub struct Report {
     /// Why the broker takes none of its events, where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// The configuration's hash, as `node.report` tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
     /// When the client certificate expires: UTC, milliseconds since the Unix epoch.
     pub certificate_expires_at_ms: u64,
     /// Sessions, outlets, stations and queues.
@@ -103,6 +107,8 @@ pub(crate) enum Question {
     Look(oneshot::Sender<Snapshot>),
     /// A field tech's order; answered once it is on disk.
     Order(LocalOrder, oneshot::Sender<Result<(), Rejection>>),
+    /// Why an outlet is as it is; none where there is no such outlet.
+    Explain(OutletId, oneshot::Sender<Option<Box<Explanation>>>),
     /// Something of a device, which its own task does and answers.
     Errand {
         outlet: OutletId,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use edge_protocol::command::OutletSet;
 use edge_protocol::id::OutletId;
-use plug_driver::{Capabilities, Finding, LeaseReading};
+use plug_driver::{Capabilities, Finding};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -108,8 +108,9 @@ async fn answer(ask: Ask, source: &Source) -> Result<Vec<u8>, Refused> {
         }
         Ask::Read { outlet } => {
             let reading = source.errand(&outlet, Errand::Read).await?;
-            Ok(written(&read_back(&reading)))
+            Ok(written(&ReadBack::from(&reading)))
         }
+        Ask::Explain { outlet } => Ok(written(&source.explain(outlet).await?)),
         Ask::Audit { outlet } => Ok(written(&audit::audit(&mut Device { source, outlet }).await?)),
         Ask::Mend { outlet } => Ok(written(&audit::mend(&mut Device { source, outlet }).await?)),
     }
@@ -117,20 +118,6 @@ async fn answer(ask: Ask, source: &Source) -> Result<Vec<u8>, Refused> {
 
 fn written(answer: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(answer).expect("an answer has string keys only")
-}
-
-fn read_back(reading: &plug_driver::Reading) -> ReadBack {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    ReadBack {
-        on: reading.on,
-        off_in_ms: match reading.lease {
-            LeaseReading::Remaining(rest) => Some(millis(rest)),
-            LeaseReading::Unsupported | LeaseReading::None => None,
-        },
-        leases: reading.lease != LeaseReading::Unsupported,
-        uptime_ms: reading.uptime.map(millis),
-        power_w: reading.power_w,
-    }
 }
 
 /// A device, by way of its outlet's own task.

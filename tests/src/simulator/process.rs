@@ -8,7 +8,7 @@ use edge_agent::agent::sequence::Sequence;
 use edge_agent::node::time::BootMs;
 use edge_agent::node::{Disk as Health, Effects, Input, Node, Order, ScriptOutcome};
 use edge_agent::store::{Completion, SpaceLevel};
-use edge_protocol::id::{CommandId, TaskId};
+use edge_protocol::id::{CommandId, OutletId, TaskId};
 
 use super::chance::For;
 use super::control::Message;

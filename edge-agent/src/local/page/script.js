@@ -155,7 +155,8 @@ function outlet(of, detail) {
   };
   const hold = of.hold ? `, held ${of.hold.on ? 'on' : 'off'}` + (of.hold.until_ms ? ` until ${at(of.hold.until_ms)}` : '') : '';
   const power = of.on === undefined ? '? not reached yet' : of.on ? '● on' : '○ off';
-  cell('Power', power + hold, of.on ? 'good' : '');
+  const load = detail?.power_mw === undefined ? '' : `, ${decimal.format(detail.power_mw / 1000)} W`;
+  cell('Power', power + load + hold, of.on ? 'good' : '');
   const lease = of.lease === 'none' ? (of.on ? 'no, only this node can' : '–')
     : `${of.lease === 'stale' ? '▲ wrongly ' : ''}at ${at(of.off_at_ms)}`;
   cell('Cuts itself', lease, of.lease === 'stale' ? 'wrong' : '');

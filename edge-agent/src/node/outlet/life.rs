@@ -50,7 +50,9 @@ impl Life {
         if on {
             self.off_since = None;
         } else {
-            self.off_since.get_or_insert(now);
+            // A record may say anything; no outlet goes off later than now.
+            let since = self.off_since.get_or_insert(now);
+            *since = (*since).min(now);
         }
     }
 
