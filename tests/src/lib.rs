@@ -13,6 +13,7 @@ pub mod browser;
 pub mod container;
 pub mod desk;
 pub mod diagnosis;
+pub mod far;
 pub mod figure;
 pub mod identity;
 pub mod keeper;
