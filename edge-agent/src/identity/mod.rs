@@ -69,7 +69,7 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A file can't be written.
     #[error("{} can't be written", .path.display())]
@@ -77,7 +77,7 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The library refused.
     #[error("can't {operation}")]
