@@ -100,7 +100,7 @@ pub enum Fault {
     },
     /// The connection ended before the reply was whole. Tasmota's `SetOption128 0` (no commands
     /// over HTTP) looks so too.
-    #[error("the connection ended before a complete reply; SetOption128 must be 1")]
+    #[error("the connection ended before a complete reply (Tasmota: SetOption128 must be 1)")]
     Cut(#[source] hyper::Error),
     /// The device's web server is up and has no room for the request.
     #[error("the device is busy (HTTP status {status})")]
@@ -118,7 +118,7 @@ pub enum Fault {
         text: String,
     },
     /// The answer is no reply of such a device.
-    #[error("HTTP status {status} is no answer of a Tasmota plug; check the url")]
+    #[error("HTTP status {status} is no answer of such a plug; check url and driver")]
     Status {
         /// The HTTP status.
         status: u16,

@@ -10,6 +10,7 @@
 
 mod error;
 mod gpio;
+mod http;
 mod secret;
 mod simulated;
 mod tasmota;
