@@ -111,6 +111,9 @@ pub enum Fault {
     /// Wrong or missing password.
     #[error("user name or password is wrong or missing (HTTP status 401)")]
     Password,
+    /// A login that this driver does not speak.
+    #[error("the device asks for another login than HTTP Digest with SHA-256")]
+    Login,
     /// Tasmota's `WARNING`: mostly a wrong password, in the language of its firmware.
     #[error("the device warns {text:?}; check user name and password, else do what it says")]
     Warning {
@@ -140,6 +143,15 @@ pub enum Fault {
     /// The device can hold no lease, so it was not switched on under one.
     #[error("the device can hold no lease, so it was not switched on under one")]
     NoLease,
+    /// The device has switched off by itself, and will again.
+    #[error("the device has switched off by itself: {word}")]
+    Tripped {
+        /// What the device calls it: `overpower`, `overtemp`, `overvoltage`, `undervoltage`.
+        word: String,
+    },
+    /// Taking the lease away means switching on, which must not meet the end of that lease.
+    #[error("the lease in the device ends too soon to be taken away")]
+    LeaseEnds,
     /// Tasmota clears timers by prefix: those of other relays would go too.
     #[error("clearing the timer of relay {relay} would clear that of relay {other}, which runs")]
     SharedTimer {
@@ -190,11 +202,15 @@ impl Fault {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Unreachable { .. } | Self::Slow { .. } | Self::Busy { .. } => Kind::Transient,
+            Self::Unreachable { .. } | Self::Slow { .. } | Self::Busy { .. } | Self::LeaseEnds => {
+                Kind::Transient
+            }
             // Bytes that are no HTTP are an answer: something else lives at that address.
             Self::Cut(source) if source.is_parse() => Kind::Refused,
             Self::Cut(_) => Kind::Transient,
             Self::Password
+            | Self::Login
+            | Self::Tripped { .. }
             | Self::Warning { .. }
             | Self::Status { .. }
             | Self::TooLong { .. }

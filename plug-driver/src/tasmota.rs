@@ -25,7 +25,7 @@ use lease::Timers;
 use plug::{Plug, Timer};
 use reply::State;
 #[cfg(any(test, fuzzing))]
-pub use reply::fuzz;
+pub(crate) use reply::fuzz;
 
 /// Where a relay is.
 #[derive(Debug, Clone)]
@@ -221,7 +221,14 @@ impl Tasmota {
             (_, None) => LeaseReading::None,
         };
         let boot_count = self.plug.known_boot_count();
-        Reading { on: state.on, lease, uptime: state.uptime, boot_count, power_w: None }
+        Reading {
+            on: state.on,
+            lease,
+            uptime: state.uptime,
+            boot_count,
+            power_w: None,
+            energy_wh: None,
+        }
     }
 
     /// Names the device of an error, and lets the plug be met anew.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use plug_driver::{AnyOutlet, GpioSettings, Secret, TasmotaSettings};
+use plug_driver::{AnyOutlet, GpioSettings, Secret, ShellySettings, TasmotaSettings};
 use serde::{Deserialize, Serialize};
 
 use super::named;
@@ -25,6 +25,19 @@ pub enum Driver {
         /// Where its web password is, where it has one.
         password_file: Option<PathBuf>,
     },
+    /// A Shelly plug, of any generation.
+    Shelly {
+        /// `http://HOST` or `http://HOST:PORT`, nothing behind it.
+        url: String,
+        /// Which of its relays, from 1.
+        relay: u8,
+        /// The user of a plug of the first generation; later ones have only `admin`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        username: Option<String>,
+        /// Where its password is, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password_file: Option<PathBuf>,
+    },
     /// A relay on a pin of this Raspberry Pi.
     Gpio {
         /// The BCM number, 0 to 27.
@@ -42,6 +55,7 @@ impl Driver {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Tasmota { .. } => "tasmota",
+            Self::Shelly { .. } => "shelly",
             Self::Gpio { .. } => "gpio",
             Self::Simulated => "simulated",
         }
@@ -51,7 +65,7 @@ impl Driver {
     #[must_use]
     pub fn leases(&self) -> bool {
         match self {
-            Self::Tasmota { .. } | Self::Simulated => true,
+            Self::Tasmota { .. } | Self::Shelly { .. } | Self::Simulated => true,
             Self::Gpio { .. } => false,
         }
     }
@@ -75,16 +89,19 @@ impl Driver {
     pub fn device(&self) -> Result<AnyOutlet, plug_driver::Error> {
         match self {
             Self::Tasmota { url, relay, username, password_file } => {
-                let password = password_file.as_deref().and_then(|file| {
-                    // The plug will refuse us, which is told; a session must still be ended.
-                    let unreadable = |error: &String| tracing::error!(file = %file.display(), error, "no password");
-                    password(file).inspect_err(unreadable).ok()
-                });
                 AnyOutlet::tasmota(TasmotaSettings {
                     url: url.clone(),
                     relay: *relay,
                     username: username.clone(),
-                    password: password.map(Secret::new),
+                    password: secret(password_file.as_deref()),
+                })
+            }
+            Self::Shelly { url, relay, username, password_file } => {
+                AnyOutlet::shelly(ShellySettings {
+                    url: url.clone(),
+                    relay: *relay,
+                    username: username.clone(),
+                    password: secret(password_file.as_deref()),
                 })
             }
             Self::Gpio { pin, active_low } => {
@@ -93,6 +110,14 @@ impl Driver {
             Self::Simulated => Ok(AnyOutlet::simulated(plug_driver::Behaviour::default())),
         }
     }
+}
+
+/// The password of a plug at its start. Without it the plug will refuse us, which is told; a session
+/// must still be ended.
+fn secret(file: Option<&Path>) -> Option<Secret> {
+    let file = file?;
+    let unreadable = |error: &String| tracing::error!(file = %file.display(), error, "no password");
+    password(file).inspect_err(unreadable).ok().map(Secret::new)
 }
 
 /// Reads a password file: its text without the line's end.

@@ -1,0 +1,110 @@
+//! How a plug is asked: one request at a time, with the login of its generation.
+
+use hyper::StatusCode;
+
+use super::login::Challenge;
+use super::reply::Reply;
+use crate::error::Fault;
+use crate::http::{Address, Patience, Response, basic};
+use crate::secret::Secret;
+
+/// So often one question may be put: with a nonce that has died, without any, with the new one, and
+/// once more where the plug says of that one that it is stale.
+const TRIES: u8 = 4;
+
+/// Where a plug listens, and how it lets us in.
+#[derive(Debug)]
+pub(super) struct Door {
+    address: Address,
+    username: Option<String>,
+    password: Option<Secret>,
+    /// What the plug last asked for. It outlives an operation that was given up, so that a slow
+    /// plug needs one answer for the next one, and not two.
+    challenge: Option<Challenge>,
+}
+
+impl Door {
+    pub(super) fn new(
+        url: &str,
+        username: Option<String>,
+        password: Option<Secret>,
+    ) -> Result<Self, Fault> {
+        Ok(Self { address: Address::new(url)?, username, password, challenge: None })
+    }
+
+    /// Asks for `target` without a login.
+    pub(super) async fn ask_openly(&self, target: &str) -> Result<Reply, Fault> {
+        let response = self.send(target, None).await?;
+        Reply::read(target, response)
+    }
+
+    /// Asks for `target` by HTTP Basic, as the first generation has it.
+    pub(super) async fn ask_by_basic(&self, target: &str) -> Result<Reply, Fault> {
+        let authorization = match (&self.username, &self.password) {
+            (_, None) => None,
+            (Some(username), Some(password)) => Some(basic(username, password)),
+            // Anything on the network can claim to be of the first generation, and would be told
+            // the password as it is.
+            (None, Some(_)) => {
+                return Err(Fault::Setting {
+                    setting: "username",
+                    value: String::new(),
+                    remedy: "is needed beside password_file: this plug is of the first \
+                             generation, and gets the password unencrypted",
+                });
+            }
+        };
+        let response = self.send(target, authorization).await?;
+        Reply::read(target, response)
+    }
+
+    /// Asks for `target` by HTTP Digest, as later generations have it.
+    pub(super) async fn ask_by_digest(&mut self, target: &str) -> Result<Reply, Fault> {
+        let Some(password) = self.password.clone() else { return self.ask_openly(target).await };
+        let mut last = Fault::Password;
+        for _ in 0..TRIES {
+            let answered = self.challenge.as_ref().map(Challenge::is_fresh);
+            let authorization =
+                self.challenge.as_mut().map(|challenge| challenge.answer(&password, target));
+            let response = self.send(target, authorization).await?;
+            match (response.status, answered) {
+                (StatusCode::UNAUTHORIZED, _) => {
+                    self.challenge = response.challenge.as_deref().and_then(Challenge::parse);
+                    let stale = self.challenge.as_ref().is_some_and(Challenge::is_stale);
+                    match (answered, &self.challenge) {
+                        // The answer to a new challenge was wrong, so the password is.
+                        (Some(true), _) if !stale => return Err(Fault::Password),
+                        (None, None) => return Err(Fault::Login),
+                        // Its nonce had died, or this is the question for the first one.
+                        (Some(_), _) | (None, Some(_)) => last = Fault::Password,
+                    }
+                }
+                // It counts wrong answers, and would count this nonce for ever.
+                (StatusCode::TOO_MANY_REQUESTS, Some(_)) => {
+                    self.challenge = None;
+                    last = Fault::Busy { status: response.status.as_u16() };
+                }
+                _ => return Reply::read(target, response),
+            }
+        }
+        Err(last)
+    }
+
+    async fn send(
+        &self,
+        target: &str,
+        authorization: Option<hyper::header::HeaderValue>,
+    ) -> Result<Response, Fault> {
+        let request = self.address.request(target, authorization)?;
+        let response = self.address.exchange(request, Patience::PLUG).await;
+        let plug = self.address.authority();
+        match &response {
+            Ok(response) => {
+                let status = response.status.as_u16();
+                tracing::trace!(plug, target, status, bytes = response.body.len());
+            }
+            Err(fault) => tracing::debug!(plug, target, %fault),
+        }
+        response
+    }
+}

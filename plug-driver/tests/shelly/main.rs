@@ -1,0 +1,13 @@
+//! The Shelly driver against a scripted plug of either generation.
+
+mod accuracy;
+mod audit;
+mod leases;
+mod login;
+mod meters;
+mod replies;
+// Said so that clippy takes them for test code, where `unwrap` is allowed.
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod wire;
