@@ -46,6 +46,24 @@ pub enum Error {
         /// What was seen.
         source: Fault,
     },
+    /// Its settings could not be asked for.
+    #[error("the settings of {device} could not be read")]
+    Audit {
+        /// The device, as an operator knows it.
+        device: String,
+        /// What was seen.
+        source: Fault,
+    },
+    /// One of its settings was not confirmed changed.
+    #[error("{setting} of {device} was not confirmed changed")]
+    Mend {
+        /// The device, as an operator knows it.
+        device: String,
+        /// The setting, as the device calls it.
+        setting: String,
+        /// What was seen.
+        source: Fault,
+    },
 }
 
 impl Error {
@@ -63,7 +81,9 @@ impl Error {
             | Self::SwitchOn { source, .. }
             | Self::SwitchOff { source, .. }
             | Self::ClearLease { source, .. }
-            | Self::Read { source, .. } => source,
+            | Self::Read { source, .. }
+            | Self::Audit { source, .. }
+            | Self::Mend { source, .. } => source,
         }
     }
 }
@@ -168,6 +188,19 @@ pub enum Fault {
         /// What it then told.
         found: String,
     },
+    /// A setting of the device would break a promise, so it was not switched on.
+    #[error("{found}: {why}; {remedy}")]
+    Unsafe {
+        /// The setting, as the device calls it, and what it is.
+        found: String,
+        /// What would go wrong.
+        why: &'static str,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The setting cannot be changed from here.
+    #[error("only a person can change it")]
+    ByHand,
     /// A setting that no device can have.
     #[error("{setting} {value:?} {remedy}")]
     Setting {
@@ -217,6 +250,8 @@ impl Fault {
             | Self::Answer { .. }
             | Self::NoLease
             | Self::SharedTimer { .. }
+            | Self::Unsafe { .. }
+            | Self::ByHand
             | Self::SimulatedRefusal => Kind::Refused,
             Self::Contradicted { .. } => Kind::Contradicted,
             Self::Setting { .. } | Self::NoRaspberryPi | Self::Pin { .. } => Kind::Broken,

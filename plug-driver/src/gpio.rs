@@ -91,6 +91,7 @@ impl Gpio {
             uptime: None,
             boot_count: None,
             power_w: None,
+            energy_wh: None,
         })
     }
 }

@@ -4,11 +4,12 @@
 //! every wait has a limit, and so has the reply. What is asked, and how a password travels, is
 //! each family's own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, SERVER, WWW_AUTHENTICATE};
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::error::Fault;
 use crate::secret::Secret;
+use crate::turn::Turns;
 
 /// How long a request may take.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +48,17 @@ pub(crate) struct Address {
     authority: String,
     host: String,
     port: u16,
+    /// A plug serves one client, and a plug of several relays is several outlets here.
+    turns: Arc<Turns>,
+}
+
+/// Whether a request goes before those that wait for the same plug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hurry {
+    /// It does: an off.
+    Yes,
+    /// It waits like the others.
+    No,
 }
 
 /// What a plug answered, whatever the status.
@@ -89,6 +102,7 @@ impl Address {
             // An IPv6 address wears brackets in a url and none elsewhere.
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             port,
+            turns: Turns::of(&authority.as_str().to_ascii_lowercase()),
         })
     }
 
@@ -102,11 +116,11 @@ impl Address {
         &self,
         target: &str,
         authorization: Option<HeaderValue>,
-    ) -> Result<Request<Empty<Bytes>>, Fault> {
+    ) -> Result<Request<Full<Bytes>>, Fault> {
         let mut request = Request::get(target)
             .header(HOST, &self.authority)
             .header(CONNECTION, "close")
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(|_| Fault::Setting {
                 setting: "url",
                 value: self.authority.clone(),
@@ -118,12 +132,18 @@ impl Address {
         Ok(request)
     }
 
-    /// Sends `request` and gives the answer, whatever its status.
+    /// Sends `request` when it is its turn and gives the answer, whatever its status.
     pub(crate) async fn exchange(
         &self,
-        request: Request<Empty<Bytes>>,
+        request: Request<Full<Bytes>>,
         patience: Patience,
+        hurry: Hurry,
     ) -> Result<Response, Fault> {
+        // Who waits here has no clock of its own: each of those before it has one.
+        let _turn = match hurry {
+            Hurry::Yes => self.turns.take_first().await,
+            Hurry::No => self.turns.take().await,
+        };
         let exchange = async {
             let stream = timeout(patience.connect, self.connect())
                 .await
@@ -157,7 +177,7 @@ impl Response {
 }
 
 /// Sends `request` over `stream` and reads the answer, driving the connection meanwhile.
-async fn exchange(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<Response, Fault> {
+async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<Response, Fault> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(Fault::Cut)?;
     let mut connection = std::pin::pin!(connection);

@@ -16,6 +16,7 @@ mod secret;
 mod shelly;
 mod simulated;
 mod tasmota;
+mod turn;
 
 use std::future::Future;
 use std::time::Duration;
@@ -63,6 +64,25 @@ pub trait Outlet: Send {
 
     /// Reads the device. Never switches, never cancels a timer.
     fn read(&mut self) -> impl Future<Output = Result<Reading, Error>> + Send;
+
+    /// Compares the settings of the device with those that make it safe; a device whose settings
+    /// are of no account has no findings. Only asks: it writes nothing, switches nothing and
+    /// cancels no timer. For a person who commissions or examines an outlet, not for each poll.
+    fn audit(&mut self) -> impl Future<Output = Result<Vec<Finding>, Error>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// Sets what a finding of [`Outlet::audit`] wants, once, and reads it back. One that is
+    /// [`FindingState::Good`] is left alone; one that is [`FindingState::ByHand`] is an error.
+    /// Never switches.
+    fn mend(&mut self, finding: &Finding) -> impl Future<Output = Result<(), Error>> + Send {
+        let setting = finding.setting.clone();
+        let good = finding.state == FindingState::Good;
+        async move {
+            let device = "the outlet".to_owned();
+            if good { Ok(()) } else { Err(Error::Mend { device, setting, source: Fault::ByHand }) }
+        }
+    }
 }
 
 /// What an outlet can do.
@@ -95,9 +115,40 @@ pub struct Reading {
     /// How often the device has started, where it tells. Only [`Outlet::read`] asks for it; the
     /// others repeat it until the device was seen to restart.
     pub boot_count: Option<u64>,
-    /// The power of the load in watts, where the device measures it. Only [`Outlet::read`] asks
-    /// for it.
+    /// The power of the load in watts, where the device measures it. `None`, too, where the
+    /// device shows 0 of an open relay whatever flows: such a 0 proves nothing. [`Outlet::read`]
+    /// asks for it, and [`Outlet::off`] may.
     pub power_w: Option<f64>,
+    /// The energy that the load has taken since the device's register began, in watt-hours
+    /// whatever the device counts in. It rises for ever, but for a person who resets it or the
+    /// end of its digits. Told with `power_w`.
+    pub energy_wh: Option<f64>,
+}
+
+/// What [`Outlet::audit`] found of one setting of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The setting, as the device calls it.
+    pub setting: String,
+    /// What it should be.
+    pub wanted: String,
+    /// What it is.
+    pub actual: String,
+    /// What goes wrong with another value: a sentence without its full stop.
+    pub why: &'static str,
+    /// Whether something is to be done, and by whom.
+    pub state: FindingState,
+}
+
+/// Whether something is to be done about a [`Finding`], and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FindingState {
+    /// It is as it should be.
+    Good,
+    /// [`Outlet::mend`] can set it.
+    Mendable,
+    /// Only a person can.
+    ByHand,
 }
 
 /// The lease that a device holds.
@@ -204,5 +255,13 @@ impl Outlet for AnyOutlet {
 
     async fn read(&mut self) -> Result<Reading, Error> {
         each!(self, outlet => outlet.read().await)
+    }
+
+    async fn audit(&mut self) -> Result<Vec<Finding>, Error> {
+        each!(self, outlet => outlet.audit().await)
+    }
+
+    async fn mend(&mut self, finding: &Finding) -> Result<(), Error> {
+        each!(self, outlet => outlet.mend(finding).await)
     }
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, Fault, Kind};
+use crate::http::Hurry;
 use crate::{
     Capabilities, Finding, FindingState, LONGEST_LEASE, LeaseLimits, LeaseReading, OFF_LIMIT,
     Outlet, Reading, Secret,
@@ -76,6 +77,16 @@ enum Turn {
     Off,
     /// On; off after so many seconds.
     On { seconds: Option<u64> },
+}
+
+impl Turn {
+    /// An off goes before whatever else waits for the plug.
+    fn hurry(self) -> Hurry {
+        match self {
+            Self::Off => Hurry::Yes,
+            Self::On { .. } => Hurry::No,
+        }
+    }
 }
 
 impl Shelly {

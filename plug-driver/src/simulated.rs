@@ -71,9 +71,21 @@ struct Device {
     off_at: Option<Instant>,
     started: Instant,
     boot_count: u64,
+    energy_wh: f64,
+    /// Up to when the energy is counted.
+    metered: Instant,
 }
 
 impl Device {
+    /// Counts the energy up to `until`; nothing that decides about it has changed since the last time.
+    fn meter(&mut self, until: Instant) {
+        let hours = until.saturating_duration_since(self.metered).as_secs_f64() / 3_600.0;
+        if self.closed {
+            self.energy_wh += self.behaviour.load_w.unwrap_or(0.0) * hours;
+        }
+        self.metered = until;
+    }
+
     /// Moves the relay, if it moves.
     fn switch(&mut self, on: bool) {
         match self.behaviour.conduct {
@@ -85,8 +97,10 @@ impl Device {
 
     /// Does what the lease has done by now. A device that no longer answers still does that.
     fn settle(&mut self) {
-        if self.off_at.is_some_and(|off_at| off_at <= Instant::now()) {
+        let now = Instant::now();
+        if let Some(off_at) = self.off_at.filter(|off_at| *off_at <= now) {
             self.off_at = None;
+            self.meter(off_at);
             match self.behaviour.conduct {
                 Conduct::Obey | Conduct::Stall | Conduct::Refuse => {
                     (self.on, self.closed) = (false, false);
@@ -94,6 +108,7 @@ impl Device {
                 Conduct::Lie | Conduct::Stick => self.switch(false),
             }
         }
+        self.meter(now);
     }
 
     fn reading(&self) -> Reading {
@@ -108,6 +123,7 @@ impl Device {
             uptime: Some(self.started.elapsed()),
             boot_count: Some(self.boot_count),
             power_w: self.behaviour.load_w.map(|watts| if self.closed { watts } else { 0.0 }),
+            energy_wh: self.behaviour.load_w.map(|_| self.energy_wh),
         }
     }
 }
@@ -116,13 +132,16 @@ impl Simulated {
     /// An outlet that is off.
     #[must_use]
     pub fn new(behaviour: Behaviour) -> Self {
+        let now = Instant::now();
         let device = Device {
             behaviour,
             on: false,
             closed: false,
             off_at: None,
-            started: Instant::now(),
+            started: now,
             boot_count: 1,
+            energy_wh: 0.0,
+            metered: now,
         };
         Self { device: Arc::new(Mutex::new(device)) }
     }
@@ -275,7 +294,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::Kind;
+    use crate::{Finding, FindingState, Kind};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -290,6 +309,33 @@ mod tests {
             let behaviour = settled(&self.device).behaviour;
             self.behave(Behaviour { conduct, ..behaviour });
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_counts_the_energy_of_its_load_and_stops_when_the_lease_cuts_it() {
+        let (mut outlet, _) = outlet();
+        assert_eq!(outlet.on(Some(MINUTE * 30)).await.unwrap().energy_wh, Some(0.0));
+        advance(MINUTE * 10).await;
+        assert_eq!(outlet.read().await.unwrap().energy_wh, Some(10.0));
+        advance(MINUTE * 50).await;
+        let reading = outlet.read().await.unwrap();
+        assert_eq!((reading.on, reading.energy_wh), (false, Some(30.0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_settings_are_of_no_account_and_nothing_of_it_is_mended() {
+        let (mut outlet, _) = outlet();
+        assert_eq!(outlet.audit().await.unwrap(), []);
+        let text = |text: &str| text.to_owned();
+        let finding = Finding {
+            setting: text("Fuse"),
+            wanted: text("16 A"),
+            actual: text("none"),
+            why: "it burns",
+            state: FindingState::ByHand,
+        };
+        assert_eq!(outlet.mend(&finding).await.unwrap_err().kind(), Kind::Refused);
+        outlet.mend(&Finding { state: FindingState::Good, ..finding }).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

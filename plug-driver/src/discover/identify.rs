@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{Family, Found};
-use crate::http::{Address, Patience, Response};
+use crate::http::{Address, Hurry, Patience, Response};
 
 /// One second each: a plug answers in 20 to 300 ms.
 const PATIENCE: Patience =
@@ -27,7 +27,7 @@ pub(super) async fn identify(url: &str) -> Option<Found> {
 
 async fn ask(address: &Address, target: &str) -> Option<Response> {
     let request = address.request(target, None).ok()?;
-    address.exchange(request, PATIENCE).await.ok()
+    address.exchange(request, PATIENCE, Hurry::No).await.ok()
 }
 
 fn object_of(response: &Response) -> Option<Map<String, Value>> {

@@ -1,11 +1,12 @@
 //! How a plug is asked: one request at a time, with the login of its generation.
 
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 
 use super::login::Challenge;
 use super::reply::Reply;
 use crate::error::Fault;
-use crate::http::{Address, Patience, Response, basic};
+use crate::http::{Address, Hurry, Patience, Response, basic};
 use crate::secret::Secret;
 
 /// So often one question may be put: with a nonce that has died, without any, with the new one, and
@@ -33,13 +34,13 @@ impl Door {
     }
 
     /// Asks for `target` without a login.
-    pub(super) async fn ask_openly(&self, target: &str) -> Result<Reply, Fault> {
-        let response = self.send(target, None).await?;
+    pub(super) async fn ask_openly(&self, target: &str, hurry: Hurry) -> Result<Reply, Fault> {
+        let response = self.send(target, None, hurry).await?;
         Reply::read(target, response)
     }
 
     /// Asks for `target` by HTTP Basic, as the first generation has it.
-    pub(super) async fn ask_by_basic(&self, target: &str) -> Result<Reply, Fault> {
+    pub(super) async fn ask_by_basic(&self, target: &str, hurry: Hurry) -> Result<Reply, Fault> {
         let authorization = match (&self.username, &self.password) {
             (_, None) => None,
             (Some(username), Some(password)) => Some(basic(username, password)),
@@ -54,19 +55,25 @@ impl Door {
                 });
             }
         };
-        let response = self.send(target, authorization).await?;
+        let response = self.send(target, authorization, hurry).await?;
         Reply::read(target, response)
     }
 
     /// Asks for `target` by HTTP Digest, as later generations have it.
-    pub(super) async fn ask_by_digest(&mut self, target: &str) -> Result<Reply, Fault> {
-        let Some(password) = self.password.clone() else { return self.ask_openly(target).await };
+    pub(super) async fn ask_by_digest(
+        &mut self,
+        target: &str,
+        hurry: Hurry,
+    ) -> Result<Reply, Fault> {
+        let Some(password) = self.password.clone() else {
+            return self.ask_openly(target, hurry).await;
+        };
         let mut last = Fault::Password;
         for _ in 0..TRIES {
             let answered = self.challenge.as_ref().map(Challenge::is_fresh);
             let authorization =
                 self.challenge.as_mut().map(|challenge| challenge.answer(&password, target));
-            let response = self.send(target, authorization).await?;
+            let response = self.send(target, authorization, hurry).await?;
             match (response.status, answered) {
                 (StatusCode::UNAUTHORIZED, _) => {
                     self.challenge = response.challenge.as_deref().and_then(Challenge::parse);
@@ -93,10 +100,11 @@ impl Door {
     async fn send(
         &self,
         target: &str,
-        authorization: Option<hyper::header::HeaderValue>,
+        authorization: Option<HeaderValue>,
+        hurry: Hurry,
     ) -> Result<Response, Fault> {
         let request = self.address.request(target, authorization)?;
-        let response = self.address.exchange(request, Patience::PLUG).await;
+        let response = self.address.exchange(request, Patience::PLUG, hurry).await;
         let plug = self.address.authority();
         match &response {
             Ok(response) => {

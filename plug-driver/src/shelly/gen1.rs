@@ -16,6 +16,7 @@ use super::lease::Timer;
 use super::reply::{Reply, Status, energy, number, seconds, text, truth};
 use crate::Finding;
 use crate::error::Fault;
+use crate::http::Hurry;
 
 const MINUTES_PER_HOUR: f64 = 60.0;
 
@@ -27,7 +28,7 @@ pub(super) async fn switch(door: &Door, relay: u8, turn: Turn) -> Result<(), Fau
             (format!("/relay/{relay}?turn=on&timer={seconds}"), true)
         }
     };
-    obeyed(&door.ask_by_basic(&target).await?, on)
+    obeyed(&door.ask_by_basic(&target, turn.hurry()).await?, on)
 }
 
 /// Whether `reply` says that the relay is as wanted.
@@ -43,7 +44,7 @@ pub(super) fn obeyed(reply: &Reply, on: bool) -> Result<(), Fault> {
 }
 
 pub(super) async fn status(door: &Door, relay: u8) -> Result<Status, Fault> {
-    let reply = door.ask_by_basic("/status").await?;
+    let reply = door.ask_by_basic("/status", Hurry::No).await?;
     status_of(&reply, relay).ok_or_else(|| reply.unexpected())
 }
 
@@ -87,7 +88,7 @@ fn metered(whole: &Map<String, Value>, index: usize, relays: usize) -> (Option<f
 
 /// The time after which each on is followed by an off.
 pub(super) async fn auto_off(door: &Door, relay: u8) -> Result<Option<Duration>, Fault> {
-    let reply = door.ask_by_basic(&format!("/settings/relay/{relay}")).await?;
+    let reply = door.ask_by_basic(&format!("/settings/relay/{relay}"), Hurry::No).await?;
     let told = reply.object().and_then(|settings| seconds(settings, "auto_off"));
     let told = told.ok_or_else(|| reply.unexpected())?;
     Ok((!told.is_zero()).then_some(told))
@@ -103,13 +104,13 @@ pub(super) async fn set_auto_off(
 
 async fn set(door: &Door, relay: u8, key: &str, value: &str) -> Result<(), Fault> {
     let target = format!("/settings/relay/{relay}?{key}={value}");
-    let reply = door.ask_by_basic(&target).await?;
+    let reply = door.ask_by_basic(&target, Hurry::No).await?;
     // The reply holds all settings as they now are; they are read back besides.
     if reply.object().is_some() { Ok(()) } else { Err(reply.unexpected()) }
 }
 
 pub(super) async fn audit(door: &Door, relay: u8) -> Result<Vec<Finding>, Fault> {
-    let reply = door.ask_by_basic(&format!("/settings/relay/{relay}")).await?;
+    let reply = door.ask_by_basic(&format!("/settings/relay/{relay}"), Hurry::No).await?;
     let settings = reply.object().ok_or_else(|| reply.unexpected())?;
     let length = |key| seconds(settings, key).map(audit::told_length);
     let word = |key| text(settings, key).map(str::to_owned);

@@ -18,7 +18,7 @@ use super::lease::Timer;
 use super::reply::{Reply, Status, energy, excerpt, number, seconds, text, truth};
 use crate::Finding;
 use crate::error::Fault;
-use crate::http::percent_encoded;
+use crate::http::{Hurry, percent_encoded};
 
 pub(super) async fn switch(door: &mut Door, relay: u8, turn: Turn) -> Result<(), Fault> {
     let target = match turn {
@@ -28,7 +28,7 @@ pub(super) async fn switch(door: &mut Door, relay: u8, turn: Turn) -> Result<(),
             format!("/rpc/Switch.Set?id={relay}&on=true&toggle_after={seconds}")
         }
     };
-    accepted(&door.ask_by_digest(&target).await?)
+    accepted(&door.ask_by_digest(&target, turn.hurry()).await?)
 }
 
 /// Whether `Switch.Set` was not refused.
@@ -40,7 +40,7 @@ pub(super) fn accepted(reply: &Reply) -> Result<(), Fault> {
 }
 
 pub(super) async fn status(door: &mut Door, relay: u8) -> Result<Status, Fault> {
-    let reply = door.ask_by_digest("/rpc/Shelly.GetStatus").await?;
+    let reply = door.ask_by_digest("/rpc/Shelly.GetStatus", Hurry::No).await?;
     status_of(&reply, relay).ok_or_else(|| reply.unexpected())
 }
 
@@ -70,7 +70,7 @@ fn trouble(own: &Map<String, Value>) -> Option<String> {
 }
 
 async fn settings(door: &mut Door, relay: u8) -> Result<Reply, Fault> {
-    let reply = door.ask_by_digest(&format!("/rpc/Switch.GetConfig?id={relay}")).await?;
+    let reply = door.ask_by_digest(&format!("/rpc/Switch.GetConfig?id={relay}"), Hurry::No).await?;
     if reply.object().is_some() { Ok(reply) } else { Err(reply.unexpected()) }
 }
 
@@ -105,7 +105,8 @@ pub(super) async fn set_auto_off(
 
 async fn set(door: &mut Door, relay: u8, config: &Value) -> Result<(), Fault> {
     let config = percent_encoded(&config.to_string());
-    door.ask_by_digest(&format!("/rpc/Switch.SetConfig?id={relay}&config={config}")).await?;
+    door.ask_by_digest(&format!("/rpc/Switch.SetConfig?id={relay}&config={config}"), Hurry::No)
+        .await?;
     Ok(())
 }
 
@@ -144,7 +145,7 @@ pub(super) async fn audit(door: &mut Door, relay: u8) -> Result<Vec<Finding>, Fa
 const BUTTON: &str = "PLUGS_UI in_mode";
 
 async fn button(door: &mut Door, relay: u8) -> Result<Option<String>, Fault> {
-    let Some(reply) = known(door.ask_by_digest("/rpc/PLUGS_UI.GetConfig").await)? else {
+    let Some(reply) = known(door.ask_by_digest("/rpc/PLUGS_UI.GetConfig", Hurry::No).await)? else {
         return Ok(None);
     };
     let controls = reply.part("controls");
@@ -155,7 +156,7 @@ async fn button(door: &mut Door, relay: u8) -> Result<Option<String>, Fault> {
 
 /// Whether the plug has a schedule of its own in force, whatever it does.
 async fn scheduled(door: &mut Door) -> Result<Option<bool>, Fault> {
-    let Some(reply) = known(door.ask_by_digest("/rpc/Schedule.List").await)? else {
+    let Some(reply) = known(door.ask_by_digest("/rpc/Schedule.List", Hurry::No).await)? else {
         return Ok(None);
     };
     let jobs = reply.object().and_then(|list| list.get("jobs")?.as_array());
@@ -181,7 +182,8 @@ pub(super) async fn mend(door: &mut Door, relay: u8, setting: &str) -> Result<()
         BUTTON => {
             let config = json!({"controls": {format!("switch:{relay}"): {"in_mode": "detached"}}});
             let config = percent_encoded(&config.to_string());
-            door.ask_by_digest(&format!("/rpc/PLUGS_UI.SetConfig?config={config}")).await?;
+            door.ask_by_digest(&format!("/rpc/PLUGS_UI.SetConfig?config={config}"), Hurry::No)
+                .await?;
             return Ok(());
         }
         _ => return Err(Fault::ByHand),

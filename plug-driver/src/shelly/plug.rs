@@ -8,6 +8,7 @@ use super::reply::{Reply, Status, number, text, truth};
 use super::{Turn, gen1, gen2};
 use crate::Finding;
 use crate::error::Fault;
+use crate::http::Hurry;
 
 #[derive(Debug)]
 pub(super) struct Plug {
@@ -77,31 +78,31 @@ impl Plug {
         if self.met.is_some() && !self.in_doubt {
             return Ok(false);
         }
-        let met = Met::told_by(&self.door.ask_openly("/shelly").await?)?;
+        let met = Met::told_by(&self.door.ask_openly("/shelly", Hurry::No).await?)?;
         let before = self.met.replace(met);
         (self.in_doubt, self.auto_off) = (false, None);
         Ok(before.is_some_and(|before| before.generation != met.generation))
     }
 
     /// The generation, asked for only if nothing is known: an off has no time for doubts.
-    async fn generation(&mut self) -> Result<Generation, Fault> {
+    async fn generation(&mut self, hurry: Hurry) -> Result<Generation, Fault> {
         if let Some(met) = self.met {
             return Ok(met.generation);
         }
-        let met = Met::told_by(&self.door.ask_openly("/shelly").await?)?;
+        let met = Met::told_by(&self.door.ask_openly("/shelly", hurry).await?)?;
         self.met = Some(met);
         Ok(met.generation)
     }
 
     pub(super) async fn switch(&mut self, turn: Turn) -> Result<(), Fault> {
-        match self.generation().await? {
+        match self.generation(turn.hurry()).await? {
             Generation::First => gen1::switch(&self.door, self.relay, turn).await,
             Generation::Later => gen2::switch(&mut self.door, self.relay, turn).await,
         }
     }
 
     pub(super) async fn status(&mut self) -> Result<Status, Fault> {
-        match self.generation().await? {
+        match self.generation(Hurry::No).await? {
             Generation::First => gen1::status(&self.door, self.relay).await,
             Generation::Later => gen2::status(&mut self.door, self.relay).await,
         }
@@ -112,7 +113,7 @@ impl Plug {
         if let Some(known) = self.auto_off {
             return Ok(known);
         }
-        let told = match self.generation().await? {
+        let told = match self.generation(Hurry::No).await? {
             Generation::First => gen1::auto_off(&self.door, self.relay).await?,
             Generation::Later => gen2::auto_off(&mut self.door, self.relay).await?,
         };
@@ -123,7 +124,7 @@ impl Plug {
     /// Sets that, and reads it back. The plug writes its flash.
     pub(super) async fn set_auto_off(&mut self, length: Option<Duration>) -> Result<(), Fault> {
         self.auto_off = None;
-        match self.generation().await? {
+        match self.generation(Hurry::No).await? {
             Generation::First => gen1::set_auto_off(&self.door, self.relay, length).await?,
             Generation::Later => gen2::set_auto_off(&mut self.door, self.relay, length).await?,
         }
@@ -142,7 +143,7 @@ impl Plug {
         // The login may have been set since.
         self.doubt();
         self.meet().await?;
-        let mut findings = match self.generation().await? {
+        let mut findings = match self.generation(Hurry::No).await? {
             Generation::First => gen1::audit(&self.door, self.relay).await?,
             Generation::Later => gen2::audit(&mut self.door, self.relay).await?,
         };
@@ -154,7 +155,7 @@ impl Plug {
 
     pub(super) async fn mend(&mut self, setting: &str) -> Result<(), Fault> {
         self.auto_off = None;
-        match self.generation().await? {
+        match self.generation(Hurry::No).await? {
             Generation::First => gen1::mend(&self.door, self.relay, setting).await,
             Generation::Later => gen2::mend(&mut self.door, self.relay, setting).await,
         }

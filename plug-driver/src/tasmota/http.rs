@@ -1,11 +1,14 @@
 //! One command, one request (see [`crate::http`]), with the password as this firmware reads it.
+//!
+//! A password is never a part of the url, which ends up in logs.
 
-use http_body_util::Empty;
-use hyper::Request;
+use http_body_util::Full;
 use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request};
 
 use crate::error::Fault;
-use crate::http::{Address, Patience, Response, basic, percent_encoded};
+use crate::http::{Address, Hurry, Patience, Response, basic, percent_encoded};
 use crate::secret::Secret;
 
 /// Where a plug listens and what it asks for.
@@ -19,18 +22,20 @@ pub(super) struct Endpoint {
 /// How the password travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Login {
-    /// In a header (HTTP Basic), as newer firmware has it.
+    /// In a header (HTTP Basic), which firmware reads from 9.3 on (arendst/Tasmota#10451).
     Header,
-    /// In the query: the only form that firmware up to 9 reads.
-    Query,
+    /// In a form, which firmware before that reads like a part of the url.
+    Form,
+    /// Not at all.
+    None,
 }
 
 impl Login {
     /// The one to try when this one was refused.
     pub(super) fn other(self) -> Self {
         match self {
-            Self::Header => Self::Query,
-            Self::Query => Self::Header,
+            Self::Header => Self::Form,
+            Self::Form | Self::None => Self::Header,
         }
     }
 }
@@ -50,10 +55,15 @@ impl Endpoint {
         self.password.is_some()
     }
 
-    /// Sends `command` and gives the body of a reply with status 200.
-    pub(super) async fn send(&self, command: &str, login: Login) -> Result<Vec<u8>, Fault> {
+    /// Sends `command` when it is its turn and gives the body of a reply with status 200.
+    pub(super) async fn send(
+        &self,
+        command: &str,
+        login: Login,
+        hurry: Hurry,
+    ) -> Result<Vec<u8>, Fault> {
         let request = self.request(command, login)?;
-        let response = self.address.exchange(request, Patience::PLUG).await;
+        let response = self.address.exchange(request, Patience::PLUG, hurry).await;
         let reply = response.and_then(Response::ok);
         let plug = self.address.authority();
         match &reply {
@@ -63,24 +73,22 @@ impl Endpoint {
         reply
     }
 
-    fn request(&self, command: &str, login: Login) -> Result<Request<Empty<Bytes>>, Fault> {
-        let mut target = format!("/cm?cmnd={}", percent_encoded(command));
-        let mut authorization = None;
-        match (&self.password, login) {
-            (None, Login::Header | Login::Query) => {}
-            (Some(password), Login::Query) => {
-                let (user, password) = (&self.username, password.expose());
-                target.push_str(&format!(
-                    "&user={}&password={}",
-                    percent_encoded(user),
-                    percent_encoded(password)
-                ));
-            }
-            (Some(password), Login::Header) => {
-                authorization = Some(basic(&self.username, password));
-            }
+    fn request(&self, command: &str, login: Login) -> Result<Request<Full<Bytes>>, Fault> {
+        let target = format!("/cm?cmnd={}", percent_encoded(command));
+        let authorization = match (&self.password, login) {
+            (Some(password), Login::Header) => Some(basic(&self.username, password)),
+            (Some(_), Login::Form | Login::None) | (None, _) => None,
+        };
+        let mut request = self.address.request(&target, authorization)?;
+        if let (Some(password), Login::Form) = (&self.password, login) {
+            let user = percent_encoded(&self.username);
+            let password = percent_encoded(password.expose());
+            *request.method_mut() = Method::POST;
+            *request.body_mut() = format!("user={user}&password={password}").into();
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert(CONTENT_TYPE, form);
         }
-        self.address.request(&target, authorization)
+        Ok(request)
     }
 }
 
@@ -91,17 +99,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_is_in_the_header_or_in_the_query_and_never_in_both() {
+    fn the_password_is_in_the_header_or_in_a_form_and_never_in_the_url() {
         let secret = Secret::new("jo&ker".to_owned());
         let endpoint =
             Endpoint::new("http://192.0.2.50", "admin".to_owned(), Some(secret)).unwrap();
         let header = endpoint.request("Power1 ON", Login::Header).unwrap();
-        assert_eq!(header.uri(), "/cm?cmnd=Power1%20ON");
         assert_eq!(header.headers()[AUTHORIZATION], "Basic YWRtaW46am8ma2Vy");
         assert_eq!(header.headers()[CONNECTION], "close");
-        let query = endpoint.request("Power1 ON", Login::Query).unwrap();
-        assert_eq!(query.uri(), "/cm?cmnd=Power1%20ON&user=admin&password=jo%26ker");
-        assert!(!query.headers().contains_key(AUTHORIZATION));
-        assert!(!format!("{endpoint:?} {header:?}").contains("ker"));
+        let form = endpoint.request("Power1 ON", Login::Form).unwrap();
+        assert_eq!(form.method(), Method::POST);
+        let expected = Full::<Bytes>::from("user=admin&password=jo%26ker");
+        assert_eq!(format!("{:?}", form.body()), format!("{expected:?}"));
+        let none = endpoint.request("Power1 ON", Login::None).unwrap();
+        for request in [&header, &form, &none] {
+            assert_eq!(request.uri(), "/cm?cmnd=Power1%20ON");
+            let in_header = request.headers().contains_key(AUTHORIZATION);
+            assert_eq!(in_header, request.headers() == header.headers());
+        }
+        assert!(!format!("{endpoint:?} {:?}", header.headers()).contains("ker"));
     }
 }

@@ -1,8 +1,10 @@
-//! The two timers of a plug that can hold a lease, and their arithmetic.
+//! The three timers of a plug that can hold a lease, and their arithmetic.
 //!
 //! `TimedPower<n> <ms>` (firmware 13.4 and later) is on now and off after it, kept in RAM; it
-//! survives an off. `PulseTime<n> <code>` (every firmware) is armed by each on, kept in flash,
-//! and cancelled by an off.
+//! survives an off. `RuleTimer<n> <s>` (builds with rules) is an event that a stored rule makes an
+//! off of; it is in RAM and survives an off too, and it is lost if the rules are off or at work
+//! when it ends. `PulseTime<n> <code>` (every firmware) is armed by each on, kept in flash, and
+//! cancelled by an off.
 
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use crate::LONGEST_LEASE;
 
 /// `TimedPower` counts in these.
 pub(super) const TIMED_POWER_STEP: Duration = Duration::from_millis(50);
+/// `RuleTimer` counts in these.
+pub(super) const RULE_TIMER_STEP: Duration = Duration::from_secs(1);
 /// `PulseTime` counts in these from 12 s on, and more finely below.
 pub(super) const PULSE_TIME_STEP: Duration = Duration::from_secs(1);
 /// Shorter leases serve nobody, and `TimedPower<n> 0` would be a pulse of 50 ms.
@@ -28,6 +32,12 @@ pub(super) fn timed_power(lease: Duration) -> u64 {
     let step = TIMED_POWER_STEP.as_millis();
     let steps = within_range(lease).as_nanos().div_ceil(TIMED_POWER_STEP.as_nanos());
     u64::try_from(steps * step).expect("18 h are 64.8 million milliseconds")
+}
+
+/// Seconds for `RuleTimer`: never less than `lease`.
+pub(super) fn rule_timer(lease: Duration) -> u64 {
+    let seconds = within_range(lease).as_nanos().div_ceil(RULE_TIMER_STEP.as_nanos());
+    u64::try_from(seconds).expect("18 h are 64,800 s")
 }
 
 /// The code for `PulseTime`: never less than `lease`.
@@ -61,6 +71,8 @@ pub(super) fn agrees(wanted: Duration, elapsed: Duration, remaining: Duration) -
 pub(super) enum Timers {
     /// The plug has `TimedPower`; these run, of all relays.
     TimedPower(Vec<TimedCommand>),
+    /// The plug has `RuleTimer`, and a rule of ours or room for one; this is left of our relay's.
+    RuleTimer(Option<Duration>),
     /// The plug has `PulseTime` only; this is our relay's.
     PulseTime(PulseTime),
     /// The plug has neither (a minimal firmware), or none for a relay of this number.
@@ -113,6 +125,7 @@ impl Timers {
                 .filter(|command| command.touches(relay) && command.action == 0)
                 .map(|command| command.remaining)
                 .min(),
+            Self::RuleTimer(remaining) => *remaining,
             Self::PulseTime(timer) => (timer.remaining > 0).then(|| pulse_length(timer.remaining)),
             Self::Absent => None,
         }
@@ -126,6 +139,7 @@ impl Timers {
                 ours.next().is_some_and(|only| only.is_lease_of(relay)) && ours.next().is_none()
             }
             Self::PulseTime(timer) => pulse_length(timer.set) == wanted,
+            Self::RuleTimer(_) => true,
             Self::Absent => false,
         };
         let remaining = self.remaining(relay);
@@ -178,6 +192,8 @@ mod tests {
             prop_assert!(timed >= lease && timed < lease + TIMED_POWER_STEP);
             let pulse = pulse_length(pulse_time(lease));
             prop_assert!(pulse >= lease && pulse < lease + PULSE_TIME_STEP);
+            let rule = Duration::from_secs(rule_timer(lease));
+            prop_assert!(rule >= lease && rule < lease + RULE_TIMER_STEP);
         }
     }
 

@@ -23,32 +23,62 @@ pub fn tasmota_reply(bytes: &[u8]) {
 }
 
 fn says_no_more_than_its_keys(mut reply: Reply, relay: u8) {
-    let yes = reply.power(relay);
-    let state = reply.state(relay);
+    let words = Words::default();
+    let yes = reply.power(relay, &words);
+    let state = reply.state(relay, &words);
     let timed = reply.timed_power().map(Timers::TimedPower);
+    let ruled = reply.rule_timer(relay).map(Timers::RuleTimer);
     let pulse = reply.pulse_time(relay).map(Timers::PulseTime);
-    for timers in [&timed, &pulse].into_iter().flatten() {
+    for timers in [&timed, &ruled, &pulse].into_iter().flatten() {
         is_a_lease_only_of_its_own(timers, relay);
     }
     let uptime = state.as_ref().ok().and_then(|state| state.uptime);
     assert!(uptime.is_none_or(|uptime| uptime.as_secs() <= u64::from(u32::MAX)), "{uptime:?}");
-    assert!(reply.power_w(relay).is_none_or(f64::is_finite));
+    for relays in 0..3 {
+        let load = reply.load(relay, relays);
+        assert!(load.and_then(|load| load.power_w).is_none_or(f64::is_finite));
+        let energy_wh = load.and_then(|load| load.energy_wh);
+        assert!(energy_wh.is_none_or(|wh| wh.is_finite() && wh >= 0.0), "{energy_wh:?}");
+    }
+    let stored = (1..=rule::SLOTS).map_while(|slot| reply.stored_rule(slot, &words).ok());
+    is_nobody_elses(&stored.collect::<Vec<_>>(), relay);
     assert_short(&reply.unexpected());
 
     reply.object.insert("Heap".to_owned(), Value::from(27));
-    assert_eq!(reply.power(relay).ok(), yes.as_ref().ok().copied(), "for a key beside it");
-    for fault in [yes.err(), state.err(), timed.err(), pulse.err()].into_iter().flatten() {
-        assert_short(&fault);
-    }
-    for key in ["POWER", "PulseTime"] {
+    assert_eq!(reply.power(relay, &words).ok(), yes.as_ref().ok().copied(), "for a key beside it");
+    let faults = [yes.err(), state.err(), timed.err(), ruled.err(), pulse.err()];
+    faults.iter().flatten().for_each(assert_short);
+    for key in ["POWER", "PulseTime", "T", "Rule"] {
         reply.object.remove(key);
         reply.object.remove(&format!("{key}{relay}"));
     }
     for key in ["StatusSTS", "TimedPower"] {
         reply.object.remove(key);
     }
-    assert!(reply.power(relay).is_err() && reply.state(relay).is_err(), "a yes of nothing");
+    assert!(reply.power(relay, &words).is_err(), "a yes of nothing");
+    assert!(reply.state(relay, &words).is_err(), "a state of nothing");
     assert!(reply.timed_power().is_err() && reply.pulse_time(relay).is_err(), "a lease of nothing");
+    assert!(reply.rule_timer(relay).is_err(), "a rule timer of nothing");
+}
+
+/// A slot that is written over is empty, and one that is added to is ours.
+fn is_nobody_elses(stored: &[Stored], relay: u8) {
+    let parts = [rule::Part::Timer, rule::Part::Boot];
+    let text = |slot: u8| &stored[usize::from(slot) - 1].text;
+    match rule::place(stored, &parts, relay) {
+        rule::Place::Empty(slot) => assert!(text(slot).trim().is_empty(), "{stored:?}"),
+        rule::Place::Behind(slot) | rule::Place::Asleep(slot) => {
+            assert!(!rule::may_switch(&Stored {
+                enabled: true,
+                ..stored[usize::from(slot) - 1].clone()
+            }));
+        }
+        rule::Place::Held(slot) => {
+            let held = text(slot).to_ascii_lowercase();
+            assert!(held.contains(&format!("rules#timer={relay}")), "{held}");
+        }
+        rule::Place::Nowhere => {}
+    }
 }
 
 fn is_a_lease_only_of_its_own(timers: &Timers, relay: u8) {

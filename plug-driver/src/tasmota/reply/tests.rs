@@ -7,7 +7,7 @@ fn reply(body: &str) -> Result<Reply, Fault> {
 }
 
 fn power(body: &str, relay: u8) -> Option<bool> {
-    reply(body).and_then(|reply| reply.power(relay)).ok()
+    reply(body).and_then(|reply| reply.power(relay, &Words::default())).ok()
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn every_known_failure_reply_is_refused_and_told_in_the_error() {
         ("", r#"Power1 ON was answered with """#),
         ("<!DOCTYPE html><html><title>Tasmota</title></html>", "<!DOCTYPE html>"),
     ] {
-        let fault = reply(body).and_then(|reply| reply.power(1)).unwrap_err();
+        let fault = reply(body).and_then(|reply| reply.power(1, &Words::default())).unwrap_err();
         assert_eq!(fault.kind(), crate::Kind::Refused, "{body}");
         assert!(fault.to_string().contains(told), "{fault}");
     }
@@ -67,13 +67,15 @@ fn status_11_tells_relay_and_uptime_in_both_forms() {
         (r#""Uptime":"0T00:12:34","UptimeSec":754,"POWER2":"ON""#, None),
     ] {
         let body = format!("{{\"StatusSTS\":{{{status}}}}}");
-        let state = reply(&body).unwrap().state(1).ok();
+        let state = reply(&body).unwrap().state(1, &Words::default()).ok();
         let seen = state.map(|state| (state.on, state.uptime.map(|uptime| uptime.as_secs())));
         assert_eq!(seen, expected, "{body}");
     }
-    assert!(reply(r#"{"POWER":"ON"}"#).unwrap().state(1).is_err(), "not a Status 11");
+    let not_a_status = reply(r#"{"POWER":"ON"}"#).unwrap().state(1, &Words::default());
+    assert!(not_a_status.is_err());
     let odd_name = b"{\"StatusSTS\":{\"POWER\":\"ON\",\"Wifi\":{\"SSId\":\"caf\xe9\"}}}";
-    assert!(Reply::parse("Status 11", odd_name).unwrap().state(1).unwrap().on);
+    let state = Reply::parse("Status 11", odd_name).unwrap().state(1, &Words::default());
+    assert!(state.unwrap().on);
 }
 
 #[test]
@@ -106,15 +108,84 @@ fn pulse_time_is_read_in_each_of_its_forms() {
 }
 
 #[test]
-fn watts_are_one_number_or_one_a_channel() {
-    let watts = |energy: &str, relay| {
-        let body = format!("{{\"StatusSNS\":{{\"Time\":\"x\",{energy}}}}}");
-        reply(&body).unwrap().power_w(relay)
+fn watts_and_watt_hours_are_one_number_or_one_a_channel() {
+    let load = |energy: &str, relay, relays| {
+        let body = format!("{{\"StatusSNS\":{{\"Time\":\"x\",\"ENERGY\":{energy}}}}}");
+        let load = reply(&body).unwrap().load(relay, relays);
+        load.map(|load| (load.power_w, load.energy_wh))
     };
-    assert_eq!(watts(r#""ENERGY":{"Power":  85.2,"Voltage":230}"#, 1), Some(85.2));
-    assert_eq!(watts(r#""ENERGY":{"Power":[0,61],"Voltage":230}"#, 2), Some(61.0));
-    assert_eq!(watts(r#""ENERGY":{"Power":[0,61]}"#, 3), None);
-    assert_eq!(watts(r#""DS18B20":{"Temperature":20.1}"#, 1), None);
+    let plain = r#"{"Total":1.25,"Power":  85.2,"Voltage":230}"#;
+    assert_eq!(load(plain, 1, 1), Some((Some(85.2), Some(1_250.0))));
+    let padded = r#"{"Total":" 0.500","Power":"  0","Voltage":230}"#;
+    assert_eq!(load(padded, 1, 1), Some((Some(0.0), Some(500.0))));
+    let channels = r#"{"Total":[0.5,2],"Power":[0,61],"Voltage":230}"#;
+    assert_eq!(load(channels, 2, 2), Some((Some(61.0), Some(2_000.0))));
+    assert_eq!(load(channels, 1, 1), Some((Some(61.0), Some(2_500.0))), "phases of one relay");
+    assert_eq!(load(channels, 2, 3), Some((None, None)), "whose channels are they");
+    assert_eq!(load(plain, 1, 2), Some((None, None)), "one meter for several relays");
+    let mixed = r#"{"Total":7.5,"Power":[0,61]}"#;
+    assert_eq!(load(mixed, 2, 2), Some((Some(61.0), None)));
+    for odd in [r#"{"Total":-1,"Power":null}"#, r#"{"Total":"nan","Power":[]}"#, "{}", "7"] {
+        assert_eq!(load(odd, 1, 1), Some((None, None)), "{odd}");
+    }
+    let no_meter = r#"{"StatusSNS":{"DS18B20":{"Temperature":20.1}}}"#;
+    assert!(reply(no_meter).unwrap().load(1, 1).is_none());
+}
+
+#[test]
+fn the_words_for_off_and_on_may_be_any_two_that_are_told_apart() {
+    let german = Words::new("AUS", "AN");
+    let power = |body: &str, words: &Words| reply(body).unwrap().power(1, words).ok();
+    assert_eq!(power(r#"{"POWER":"AN"}"#, &german), Some(true));
+    assert_eq!(power(r#"{"POWER":"AUS"}"#, &german), Some(false));
+    assert_eq!(power(r#"{"POWER":"an"}"#, &german), None);
+    let swapped = Words::new("ON", "OFF");
+    assert_eq!(power(r#"{"POWER":"ON"}"#, &swapped), Some(false), "its own word counts");
+    assert_eq!(power(r#"{"POWER":"X"}"#, &Words::new("X", "X")), None);
+    for (off, on, clear) in [
+        ("OFF", "ON", true),
+        ("0", "1", true),
+        ("AUS", "AN", true),
+        ("ON", "OFF", false),
+        ("AUS", "0", false),
+        ("on", "AN", false),
+        ("X", "X", false),
+    ] {
+        assert_eq!(Words::new(off, on).are_clear(), clear, "{off} {on}");
+    }
+}
+
+#[test]
+fn status_0_tells_the_particulars_in_old_and_new_forms() {
+    let particulars = |body: &str| reply(body).unwrap().particulars();
+    let new = r#"{"Status":{"Power":"00","PowerLock":"10","PowerOnState":3},
+        "StatusPRM":{"BootCount":7},"StatusFWR":{"Version":"14.4.1(tasmota)"}}"#;
+    let expected = Particulars {
+        version: Version::parse("14.4.1"),
+        boot_count: Some(7),
+        power_on_state: Some(3),
+        locked: true,
+    };
+    assert_eq!(particulars(new), expected);
+    let old = r#"{"Status":{"Power":-2,"PowerOnState":0},"StatusPRM":{"BootCount":7},
+        "StatusFWR":{"Version":"8.5.0(tasmota)"}}"#;
+    let version = Version::parse("8.5.0");
+    let expected = Particulars { version, power_on_state: Some(0), locked: false, ..expected };
+    assert_eq!(particulars(old), expected);
+    let nothing = particulars("{}");
+    assert_eq!((nothing.version, nothing.boot_count, nothing.locked), (None, None, false));
+}
+
+#[test]
+fn a_rule_timer_is_its_own_and_in_whole_seconds() {
+    let timer = |body: &str, relay| reply(body).unwrap().rule_timer(relay).ok();
+    let body = r#"{"T1":0,"T2":3595,"T3":65536,"T10":7}"#;
+    assert_eq!(timer(body, 1), Some(None));
+    assert_eq!(timer(body, 2), Some(Some(Duration::from_secs(3_595))));
+    for relay in [3, 4] {
+        assert_eq!(timer(body, relay), None, "T{relay}");
+    }
+    assert_eq!(timer(r#"{"T1":"7"}"#, 1), None);
 }
 
 #[test]
@@ -187,8 +258,10 @@ fn says_on(body: &str) -> bool {
 
 /// Reads `body` as an answer to everything; must not panic.
 fn read_as_everything(reply: &Reply) {
-    let _ = (reply.state(1), reply.timed_power(), reply.pulse_time(1), reply.boot_count());
-    let _ = (reply.power_w(1), reply.power_w(0), reply.timed_power_cleared(1));
+    let words = Words::default();
+    let _ = (reply.state(1, &words), reply.timed_power(), reply.pulse_time(1));
+    let _ = (reply.load(1, 1), reply.load(0, 2), reply.timed_power_cleared(1));
+    let _ = (reply.particulars(), reply.rule_timer(1), reply.stored_rule(1, &words));
     let _ = (reply.is_unknown_command(), reply.is_command_error(), reply.unexpected());
 }
 
@@ -206,7 +279,7 @@ proptest! {
     #[test]
     fn no_random_bytes_are_taken_for_a_yes(body in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(reply) = Reply::parse("Power1 ON", &body) {
-            prop_assert!(reply.power(1).is_err());
+            prop_assert!(reply.power(1, &Words::default()).is_err());
             read_as_everything(&reply);
         }
     }
