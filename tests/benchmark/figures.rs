@@ -31,42 +31,40 @@ impl Spread {
     }
 }
 
-/// What was measured, line by line.
-pub(crate) struct Table {
-    lines: Vec<[String; 4]>,
-}
+/// What was measured, as a table in Markdown: each line is printed once it is known.
+pub(crate) struct Table;
 
 impl Table {
     pub(crate) fn new() -> Self {
-        let heads = ["what", "here", "floor, same run", "ratio"].map(str::to_owned);
-        Self { lines: vec![heads, std::array::from_fn(|_| "---".to_owned())] }
+        line(&["what", "here", "floor, same run", "ratio"]);
+        line(&["---"; 4]);
+        Self
     }
 
     /// A figure that has no floor, or is one.
-    pub(crate) fn put(&mut self, what: &str, figure: impl Into<String>) {
-        self.lines.push([what.to_owned(), figure.into(), String::new(), String::new()]);
+    #[expect(clippy::unused_self, reason = "a line belongs below its head")]
+    pub(crate) fn put(&self, what: &str, figure: impl AsRef<str>) {
+        line(&[what, figure.as_ref(), "", ""]);
     }
 
     /// A time beside the least that it could be.
-    pub(crate) fn put_time(&mut self, what: &str, time: Duration, floor: Duration) {
+    #[expect(clippy::unused_self, reason = "a line belongs below its head")]
+    pub(crate) fn put_time(&self, what: &str, time: Duration, floor: Duration) {
         let ratio = format!("{:.1}", time.as_secs_f64() / floor.as_secs_f64());
-        self.lines.push([what.to_owned(), millis(time), millis(floor), ratio]);
+        line(&[what, &millis(time), &millis(floor), &ratio]);
     }
 
     /// A rate beside another that bounds or explains it.
-    pub(crate) fn put_rate(&mut self, what: &str, per_second: f64, floor: f64) {
+    #[expect(clippy::unused_self, reason = "a line belongs below its head")]
+    pub(crate) fn put_rate(&self, what: &str, per_second: f64, floor: f64) {
         let ratio = format!("{:.2}", per_second / floor);
-        let rate = |rate: f64| format!("{rate:.0}/s");
-        self.lines.push([what.to_owned(), rate(per_second), rate(floor), ratio]);
+        line(&[what, &format!("{per_second:.0}/s"), &format!("{floor:.0}/s"), &ratio]);
     }
+}
 
-    /// Prints it as a table in Markdown.
-    #[expect(clippy::print_stdout, reason = "a benchmark is there to print")]
-    pub(crate) fn print(&self) {
-        for line in &self.lines {
-            println!("| {} |", line.join(" | "));
-        }
-    }
+#[expect(clippy::print_stdout, reason = "a benchmark is there to print")]
+fn line(cells: &[&str; 4]) {
+    println!("| {} |", cells.join(" | "));
 }
 
 /// A time in milliseconds.

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
+use tests::within;
+
 use crate::Bench;
 use crate::figures::{Spread, Table, millis, per_second};
 
@@ -37,7 +39,7 @@ impl Floors {
 }
 
 /// Measures them all.
-pub(crate) async fn measure(table: &mut Table) -> Result<Floors> {
+pub(crate) async fn measure(table: &Table) -> Result<Floors> {
     let mut bench = Bench::new().await?;
     let floors = Floors {
         round_trip: round_trip(&mut bench).await?,
@@ -63,7 +65,7 @@ async fn round_trip(bench: &mut Bench) -> Result<Spread> {
     for _ in 0..ROUNDS {
         let from = Instant::now();
         bench.site.control.publish_command(&topic, RECORD, false).await?;
-        bench.site.control.next().await?;
+        within("what was published", async { Ok(bench.site.control.next().await?) }).await?;
         times.push(from.elapsed());
     }
     Ok(Spread::of(times))

@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// How long it is watched.
 const WATCH: Duration = Duration::from_secs(30);
 
-pub(crate) async fn measure(table: &mut Table) -> Result<()> {
+pub(crate) async fn measure(table: &Table) -> Result<()> {
     let bare = Site::start(&"pi-0042".parse()?, Encoding::Cbor).await?;
     bare.configure("")?;
     idle(table, "no plug", &bare).await?;
@@ -29,7 +29,7 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-async fn idle(table: &mut Table, what: &str, site: &Site) -> Result<()> {
+async fn idle(table: &Table, what: &str, site: &Site) -> Result<()> {
     // The lab is in a hurry to notice a dead link; a node has its default.
     let config = site.folder().join("agent.toml");
     let hurried = fs::read_to_string(&config)?;

@@ -13,7 +13,7 @@ use crate::floors::Floors;
 const SESSIONS: usize = 20;
 const LENGTH_MS: u64 = 1_000;
 
-pub(crate) async fn measure(table: &mut Table, floors: &Floors) -> Result<()> {
+pub(crate) async fn measure(table: &Table, floors: &Floors) -> Result<()> {
     let mut bench = Bench::new().await?;
     let _agent = bench.agent().await?;
     let mut late = Vec::new();

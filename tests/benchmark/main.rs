@@ -17,10 +17,11 @@ use edge_protocol::command::Request;
 use edge_protocol::event::Event;
 use edgectl::control::Publication;
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{FakePlug, Profile};
 use edgectl::lab::site::Site;
+use plug_sim::{FakePlug, Profile};
 
 use figures::Table;
+use tests::within;
 
 /// A site for measuring: its plug is `plug-1`, its station `pc-1`, and 64 tasks run at once.
 struct Bench {
@@ -47,7 +48,7 @@ impl Bench {
     /// Waits for an event of this type.
     async fn told(&mut self, kind: &str) -> Result<Event> {
         let wanted = |event: &Event| (event.what.kind() == kind).then(|| event.clone());
-        Ok(self.site.event(wanted).await?)
+        within(kind, async { Ok(self.site.event(wanted).await?) }).await
     }
 
     /// Sends commands without waiting for the broker between them.
@@ -69,13 +70,12 @@ async fn main() -> Result<()> {
         return Ok(());
     }
     ensure!(!cfg!(debug_assertions), "figures of a debug build mean nothing: use cargo bench");
-    let mut table = Table::new();
-    let floors = floors::measure(&mut table).await?;
-    toggle::measure(&mut table, &floors).await?;
-    throughput::measure(&mut table, &floors).await?;
-    lateness::measure(&mut table, &floors).await?;
-    start::measure(&mut table, &floors).await?;
-    idle::measure(&mut table).await?;
-    table.print();
+    let table = Table::new();
+    let floors = floors::measure(&table).await?;
+    toggle::measure(&table, &floors).await?;
+    throughput::measure(&table, &floors).await?;
+    lateness::measure(&table, &floors).await?;
+    start::measure(&table, &floors).await?;
+    idle::measure(&table).await?;
     Ok(())
 }

@@ -15,7 +15,7 @@ const TOGETHER: u32 = 100;
 /// Longer than filling the queue takes.
 const HOUR_MS: u64 = 3_600_000;
 
-pub(crate) async fn measure(table: &mut Table, floors: &Floors) -> Result<()> {
+pub(crate) async fn measure(table: &Table, floors: &Floors) -> Result<()> {
     let mut bench = Bench::new().await?;
     let empty = starts(&mut bench).await?;
     let floor = floors.round_trip.p50();

@@ -14,7 +14,7 @@ const ALONE: u32 = 500;
 const TOGETHER: u32 = 6_400;
 const WINDOW: u32 = 64;
 
-pub(crate) async fn measure(table: &mut Table, floors: &Floors) -> Result<()> {
+pub(crate) async fn measure(table: &Table, floors: &Floors) -> Result<()> {
     let mut bench = Bench::new().await?;
     let agent = bench.agent().await?;
     for (name, count, window) in [("one at a time", ALONE, 1), ("64 waiting", TOGETHER, WINDOW)] {
@@ -43,7 +43,8 @@ async fn run(bench: &mut Bench, name: &str, count: u32, window: u32) -> Result<(
             bench.send_all(tasks.map(|task| ask::wait(&format!("{name}-{task}"), 0))).await?;
             sent += more;
         }
-        bench.told("task.succeeded").await?;
+        let told = bench.told("task.succeeded").await;
+        told.with_context(|| format!("{done} of {sent} tasks are done, {name}"))?;
         done += 1;
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::floors::Floors;
 
 const ROUNDS: usize = 300;
 
-pub(crate) async fn measure(table: &mut Table, floors: &Floors) -> Result<()> {
+pub(crate) async fn measure(table: &Table, floors: &Floors) -> Result<()> {
     let mut bench = Bench::new().await?;
     let _agent = bench.agent().await?;
     let (mut switched, mut answered, mut changed) = (vec![], vec![], vec![]);
@@ -47,6 +47,6 @@ pub(crate) async fn measure(table: &mut Table, floors: &Floors) -> Result<()> {
     Ok(())
 }
 
-fn put(table: &mut Table, what: &str, spread: &Spread, floor: Duration) {
+fn put(table: &Table, what: &str, spread: &Spread, floor: Duration) {
     table.put_time(&format!("{what}, p50 (p99 {})", millis(spread.p99())), spread.p50(), floor);
 }

@@ -41,8 +41,8 @@ use edge_protocol::command::{Command, End, Request, SessionRef, SessionStart};
 use edge_protocol::event::{Event, What};
 use edge_protocol::id::CommandId;
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{FakePlug, Profile};
 use edgectl::lab::site::Site;
+use plug_sim::{FakePlug, Profile};
 
 /// Nothing that a story waits for takes longer, on a slow machine either.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::{By, FakePlug, Profile};
+use plug_sim::{By, FakePlug, Profile};
 use serde_json::json;
 use tests::desk::{Desk, Layout, Leaf, now_ms};
 use tests::transcript::{number, text};

@@ -176,7 +176,7 @@ fn wrong_bodies() -> Vec<(&'static str, Value, &'static str)> {
         ("session.end", json!({ "session": "s-1", "immediate": "yes" }), "immediate"),
         ("outlet.set", json!({ "outlet": "plug-1", "on": true }), "for_ms"),
         ("outlet.set", json!({ "outlet": "plug-1", "on": true, "for_ms": 86_400_001 }), "for_ms"),
-        ("task.submit", task("wait", json!({ "wait_ms": 0 })), "wait_ms"),
+        ("task.submit", task("wait", json!({ "wait_ms": -1 })), "wait_ms"),
         ("task.submit", task("outlet.cycle", json!({ "outlet": "plug-1" })), "off_ms"),
         ("task.submit", script("missing"), "payload.name"),
         ("task.submit", script("../agent.toml"), "payload.name"),

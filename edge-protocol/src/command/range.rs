@@ -108,7 +108,7 @@ fn task_submit(path: &str, submit: &TaskSubmit) -> Checked {
     match &submit.work {
         Work::Script(script) => script_name(path, &script.name),
         Work::OutletCycle(cycle) => within(path, "payload.off_ms", cycle.off_ms, 1..=MAX_TASK_MS),
-        Work::Wait(wait) => within(path, "payload.wait_ms", wait.wait_ms, 1..=MAX_TASK_MS),
+        Work::Wait(wait) => within(path, "payload.wait_ms", wait.wait_ms, 0..=MAX_TASK_MS),
     }
 }
 

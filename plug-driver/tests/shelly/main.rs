@@ -6,6 +6,7 @@ mod leases;
 mod login;
 mod meters;
 mod replies;
+mod simulated;
 // Said so that clippy takes them for test code, where `unwrap` is allowed.
 #[cfg(test)]
 mod scripted;

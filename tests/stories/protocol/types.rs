@@ -109,6 +109,7 @@ fn the_limits_of_the_schemas_are_those_that_the_node_keeps() {
         ("/session-extend/properties/by_ms/maximum", limits::MAX_SESSION_MS),
         ("/work/maximum", limits::MAX_HOLD_MS),
         ("/work/maximum", limits::MAX_TASK_MS),
+        ("/wait/properties/wait_ms/maximum", limits::MAX_TASK_MS),
         ("/session-start/properties/warn_before_ms/maxItems", limits::MAX_WARNINGS as u64),
         ("/session-start/properties/grace_ms/maximum", limits::MAX_GRACE_MS),
         ("/session-start/properties/label/maxLength", limits::MAX_LABEL_BYTES as u64),

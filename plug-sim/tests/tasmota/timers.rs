@@ -1,6 +1,6 @@
 //! The plug's own timers, in virtual time: what arms, renews, cancels and survives.
 
-use edgectl::lab::plug::Switch;
+use plug_sim::Switch;
 use tokio::time::{Instant, advance};
 
 use super::*;
@@ -64,7 +64,7 @@ async fn timed_power_0_is_a_pulse_of_50_ms() {
 
 #[tokio::test(start_paused = true)]
 async fn timed_power_is_unknown_before_13_4() {
-    for profile in Profile::all() {
+    for profile in Profile::tasmotas() {
         let has = profile.version >= Version(13, 4, 0, 0);
         let plug = console(profile).await;
         let known = plug.console("TimedPower1 60000") == r#"{"POWER":"ON"}"#;
@@ -94,7 +94,7 @@ async fn pulse_time_is_armed_by_each_on_and_cancelled_by_off() {
 
 #[tokio::test(start_paused = true)]
 async fn before_9_4_0_1_a_bare_query_cancels_the_pulse() {
-    for profile in Profile::all() {
+    for profile in Profile::tasmotas() {
         let cancels = profile.version < Version(9, 4, 0, 1);
         let plug = console(profile).await;
         plug.console("PulseTime1 400");

@@ -1,6 +1,6 @@
 //! Faults: what the other side sees, and whether the plug obeyed.
 
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 
 use super::*;
 

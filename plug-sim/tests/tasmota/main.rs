@@ -5,7 +5,7 @@ mod timers;
 
 use std::time::Duration;
 
-use edgectl::lab::plug::{By, FakePlug, Profile, Restart, Version};
+use plug_sim::{By, FakePlug, Profile, Restart, Version};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
