@@ -69,25 +69,29 @@ impl Door {
             return self.ask_openly(target, hurry).await;
         };
         let mut last = Fault::Password;
+        // A challenge from before may have died; one that was just given has not.
+        let mut just_asked = false;
         for _ in 0..TRIES {
-            let answered = self.challenge.as_ref().map(Challenge::is_fresh);
             let authorization =
                 self.challenge.as_mut().map(|challenge| challenge.answer(&password, target));
+            let answered = authorization.is_some();
             let response = self.send(target, authorization, hurry).await?;
-            match (response.status, answered) {
-                (StatusCode::UNAUTHORIZED, _) => {
+            match response.status {
+                StatusCode::UNAUTHORIZED => {
                     self.challenge = response.challenge.as_deref().and_then(Challenge::parse);
                     let stale = self.challenge.as_ref().is_some_and(Challenge::is_stale);
-                    match (answered, &self.challenge) {
-                        // The answer to a new challenge was wrong, so the password is.
-                        (Some(true), _) if !stale => return Err(Fault::Password),
-                        (None, None) => return Err(Fault::Login),
-                        // Its nonce had died, or this is the question for the first one.
-                        (Some(_), _) | (None, Some(_)) => last = Fault::Password,
+                    if answered && just_asked && !stale {
+                        // It counts wrong answers, so the next one waits for another challenge.
+                        self.challenge = None;
+                        return Err(Fault::Password);
                     }
+                    if !answered && self.challenge.is_none() {
+                        return Err(Fault::Login);
+                    }
+                    just_asked = self.challenge.is_some();
                 }
-                // It counts wrong answers, and would count this nonce for ever.
-                (StatusCode::TOO_MANY_REQUESTS, Some(_)) => {
+                // It would count this nonce as a wrong answer for ever.
+                StatusCode::TOO_MANY_REQUESTS if answered => {
                     self.challenge = None;
                     last = Fault::Busy { status: response.status.as_u16() };
                 }

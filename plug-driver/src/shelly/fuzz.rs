@@ -103,10 +103,58 @@ fn assert_short(fault: &Fault) {
     assert!(told.chars().count() <= LONGEST_ERROR, "{told}");
 }
 
-#[test]
-fn what_the_fuzzer_kept_of_replies_holds() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/shelly_reply");
-    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap()).collect();
-    assert!(files.len() > 10, "{} inputs", files.len());
-    files.iter().for_each(|file| shelly_reply(&std::fs::read(file.path()).unwrap()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn corpus() -> Vec<Vec<u8>> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/shelly_reply");
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() > 10, "{} inputs", files.len());
+        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_the_fuzzer_kept_of_replies_holds() {
+        corpus().iter().for_each(|input| shelly_reply(input));
+    }
+
+    /// Without a fuzzer, and the same each time.
+    #[test]
+    fn a_hundred_thousand_spoilt_replies_hold() {
+        let corpus = corpus();
+        let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut below = |most: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            usize::try_from(seed >> 32).unwrap() % most
+        };
+        for _ in 0..100_000 {
+            let mut input = corpus[below(corpus.len())].clone();
+            for _ in 0..=below(4) {
+                let at = below(input.len() + 1);
+                let length = below(12).min(input.len() - at);
+                let piece =
+                    [&b"null"[..], b"true", b"-1", b"1e999", b"{}", b"[", b"\"", b",", b"0"];
+                match below(4) {
+                    0 => drop(input.drain(at..at + length)),
+                    1 => drop(input.splice(at..at + length, piece[below(9)].iter().copied())),
+                    2 => {
+                        let other = &corpus[below(corpus.len())];
+                        let from = below(other.len() + 1);
+                        drop(input.splice(at.., other[from..].iter().copied()));
+                    }
+                    _ => {
+                        if let Some(byte) = input.get_mut(at) {
+                            *byte ^= 1 << below(8);
+                        }
+                    }
+                }
+            }
+            shelly_reply(&input);
+        }
+    }
 }

@@ -18,8 +18,8 @@ pub(super) const STEP: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How far a timer that was read back may be from the wanted one: a plug counts in seconds.
 const TOLERANCE: Duration = Duration::from_secs(2);
-/// How far two tellings of one start may be apart.
-const SAME_START: f64 = 0.05;
+/// How far two tellings of one start may be apart: the plug repeats a number that it keeps.
+const SAME_START: f64 = 0.000_1;
 /// What a plug's clock may be wrong by within one reply: it tells whole seconds.
 const GRAIN: f64 = 1.0;
 

@@ -141,3 +141,22 @@ async fn another_kind_of_login_is_refused_as_such() {
     assert_eq!(error.kind(), Kind::Refused);
     assert!(error.fault().to_string().contains("Digest"), "{}", error.fault());
 }
+
+/// A challenge that a failed operation had left behind had died when it was answered, and that was
+/// taken for a wrong password.
+#[tokio::test]
+async fn a_challenge_from_before_that_died_is_no_wrong_password() {
+    let plug = locked(2).await;
+    let mut outlet = plug.outlet_with(1, None, Some("joker"));
+    outlet.on(Some(LEASE)).await.unwrap();
+    // The answer is lost, and the nonce behind it too.
+    plug.device().nonces.clear();
+    plug.wire("/rpc/Switch.Set", Wire::Stall);
+    assert_eq!(outlet.off().await.unwrap_err().kind(), Kind::Transient);
+    plug.device().wire.clear();
+    for _ in 0..2 {
+        plug.device().nonces.clear();
+        plug.device().single_use = true;
+        assert!(!outlet.off().await.unwrap().on);
+    }
+}
