@@ -294,10 +294,6 @@ impl Device {
         self.fault.as_ref().filter(|(_, left)| *left != Some(0)).map(|(fault, _)| fault)
     }
 
-    /// Tasmota: what the broker shall publish when the plug is gone without a word.
-    #[must_use]
-    /// Tasmota: the topics that it subscribes to.
-    #[must_use]
     fn index(&self, relay: usize) -> Option<usize> {
         relay.checked_sub(1).filter(|relay| *relay < self.board().relays.len())
     }

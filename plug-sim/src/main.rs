@@ -17,8 +17,8 @@ use serde_json::json;
 struct Arguments {
     #[command(flatten)]
     first: One,
-    /// A further plug, as PROFILE[,name=N][,relays=N][,listen=IP:PORT][,control=IP:PORT]
-    /// [,password=P][,mqtt=HOST:PORT][,mqtt-user=U][,mqtt-password=P][,coiot=IP:PORT]; may be repeated
+    /// A further plug: its profile, then any of the options above without their dashes, as
+    /// tasmota-13.4,relays=2,password=P; may be repeated
     #[arg(long = "plug", value_name = "SPEC", value_parser = parse_plug)]
     plugs: Vec<One>,
     /// Time stands still but for POST /advance at the control interface
@@ -69,6 +69,13 @@ fn profile(name: &str) -> Result<Profile, String> {
     name.parse()
 }
 
+/// The words of a specification are the arguments of a plug that is alone.
+#[derive(Debug, Parser)]
+struct Alone {
+    #[command(flatten)]
+    one: One,
+}
+
 fn parse_plug(spec: &str) -> Result<One, String> {
     let mut words = spec.split(',');
     let name = words.next().unwrap_or_default().to_owned();
@@ -78,15 +85,12 @@ fn parse_plug(spec: &str) -> Result<One, String> {
         Ok(format!("--{name}={value}"))
     });
     let pairs = pairs.collect::<Result<Vec<String>, String>>()?;
-    #[derive(Debug, Parser)]
-    struct Alone {
-        #[command(flatten)]
-        one: One,
-    }
     let words = ["plug-sim".to_owned(), format!("--profile={name}")].into_iter().chain(pairs);
-    let alone =
-        Alone::try_parse_from(words).map_err(|error| error.kind().to_string() + ": " + spec)?;
-    Ok(alone.one)
+    let alone = Alone::try_parse_from(words).map_err(|error| {
+        let text = error.to_string();
+        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    });
+    Ok(alone?.one)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -150,4 +154,30 @@ async fn start(one: One, number: u32, pace: Pace) -> Result<FakePlug, String> {
     let told = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());
     told.map_err(|error| format!("can't print: {error}"))?;
     Ok(plug)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plug_is_its_profile_and_its_options() {
+        let plug = parse_plug("shelly-gen2-2.0,name=till,relays=2,password=a=b").unwrap();
+        assert_eq!(plug.profile.map(|profile| profile.name()).as_deref(), Some("shelly-gen2-2.0"));
+        assert_eq!((plug.name.as_deref(), plug.relays), (Some("till"), Some(2)));
+        assert_eq!(plug.password.as_deref(), Some("a=b"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_plug_is_named() {
+        for (spec, hint) in [
+            ("tasmota-13.5", "tasmota-13.4"),
+            ("tasmota-13.4,relays=9", "9"),
+            ("tasmota-13.4,color=red", "color"),
+            ("tasmota-13.4,fast", "fast"),
+        ] {
+            let refusal = parse_plug(spec).unwrap_err();
+            assert!(refusal.contains(hint), "{refusal}");
+        }
+    }
 }

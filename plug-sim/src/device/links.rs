@@ -4,6 +4,8 @@ use super::{Asked, Device, Kind};
 use crate::Message;
 
 impl Device {
+    /// Tasmota: what the broker shall publish when the plug is gone without a word.
+    #[must_use]
     pub fn mqtt_will(&self) -> Option<Message> {
         match &self.kind {
             Kind::Tasmota(plug) => Some(plug.will()),
@@ -11,6 +13,8 @@ impl Device {
         }
     }
 
+    /// Tasmota: the topics that it subscribes to.
+    #[must_use]
     pub fn mqtt_subscriptions(&self) -> Vec<String> {
         match &self.kind {
             Kind::Tasmota(plug) => plug.subscriptions(),
@@ -48,8 +52,7 @@ impl Device {
         }
     }
 
-    /// Shelly's second generation: the answer to a frame over its WebSocket, and what it tells
-    /// of itself without being asked.
+    /// Shelly's second generation: the answer to a frame over its WebSocket.
     pub(crate) fn frame(&mut self, text: &str) -> Option<String> {
         let Kind::Shelly(plug) = &mut self.kind else { return None };
         let at_ms = plug.board.wall_ms(plug.board.now);

@@ -141,7 +141,7 @@ fn a_welded_relay_shows_no_watts_for_45_s_and_counts_none_for_80_s() {
         plug.advance(seconds(3_600));
         plug.set_welded(1, true);
         switch(&mut plug, false, None);
-        let mut watts = |plug: &mut Device| {
+        let watts = |plug: &mut Device| {
             let name = plug.profile().name();
             let status = get(
                 plug,

@@ -1,7 +1,5 @@
 //! Faults: what the other side sees, and whether the plug obeyed.
 
-use plug_sim::Fault;
-
 use super::*;
 
 fn on() -> String {

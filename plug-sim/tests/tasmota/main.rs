@@ -1,11 +1,12 @@
-//! The lab's plug against raw HTTP: what it answers, when it switches, how it misbehaves.
+//! The simulated Tasmota against raw HTTP: what it answers, when it switches, how it misbehaves.
 
 mod faults;
+mod settings;
 mod timers;
 
 use std::time::Duration;
 
-use plug_sim::{By, FakePlug, Profile, Restart, Version};
+use plug_sim::{By, FakePlug, Fault, Manner, Profile, Restart, Version};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
