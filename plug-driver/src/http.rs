@@ -97,13 +97,15 @@ impl Address {
                 .and_then(|port| port.parse().ok())
                 .ok_or_else(|| wrong("has a port that is no number up to 65535"))?,
         };
-        Ok(Self {
-            authority: authority.to_string(),
-            // An IPv6 address wears brackets in a url and none elsewhere.
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port,
-            turns: Turns::of(&authority.as_str().to_ascii_lowercase()),
-        })
+        // An IPv6 address wears brackets in a url and none elsewhere.
+        let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
+        let turns = Turns::of(&host, port);
+        Ok(Self { authority: authority.to_string(), host, port, turns })
+    }
+
+    /// The turns at this plug.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Host and port as in the url.

@@ -1,15 +1,17 @@
 //! One request at a time to each plug, whoever of us asks.
 //!
 //! A plug serves one client, and a plug of several relays is several outlets here. They take
-//! turns request by request; an off goes before whatever else waits.
+//! turns request by request; an off goes before whatever else waits. What takes several requests
+//! that nobody may come between, as writing into a rule that two relays share, is done alone, and
+//! an off goes between nevertheless.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore, SemaphorePermit, watch};
 
-/// The plugs that somebody has a [`Turns`] of, by their address.
-static PLUGS: Mutex<BTreeMap<String, Weak<Turns>>> = Mutex::new(BTreeMap::new());
+/// The plugs that somebody has a [`Turns`] of, by host and port.
+static PLUGS: Mutex<BTreeMap<(String, u16), Weak<Turns>>> = Mutex::new(BTreeMap::new());
 
 /// The turns of one plug.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(crate) struct Turns {
     seat: Semaphore,
     /// How many offs wait.
     hurry: watch::Sender<usize>,
+    alone: Arc<AsyncMutex<()>>,
 }
 
 /// A turn; it ends when this is dropped.
@@ -26,16 +29,18 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turns {
-    /// Those of the plug at `address`, shared with everybody who asks for the same.
-    pub(crate) fn of(address: &str) -> Arc<Self> {
+    /// Those of the plug at this address, shared with everybody who asks for the same.
+    pub(crate) fn of(host: &str, port: u16) -> Arc<Self> {
+        let address = (host.to_owned(), port);
         // Nothing is ever half done in here.
         let mut plugs = PLUGS.lock().unwrap_or_else(PoisonError::into_inner);
         plugs.retain(|_, turns| turns.strong_count() > 0);
-        if let Some(turns) = plugs.get(address).and_then(Weak::upgrade) {
+        if let Some(turns) = plugs.get(&address).and_then(Weak::upgrade) {
             return turns;
         }
-        let turns = Arc::new(Self { seat: Semaphore::new(1), hurry: watch::channel(0).0 });
-        plugs.insert(address.to_owned(), Arc::downgrade(&turns));
+        let (hurry, alone) = (watch::channel(0).0, Arc::default());
+        let turns = Arc::new(Self { seat: Semaphore::new(1), hurry, alone });
+        plugs.insert(address, Arc::downgrade(&turns));
         turns
     }
 
@@ -56,6 +61,11 @@ impl Turns {
     pub(crate) async fn take_first(&self) -> Turn<'_> {
         let _waiting = Waiting::new(&self.hurry);
         self.seat().await
+    }
+
+    /// Waits until nobody else does what must be done alone, and keeps them from it.
+    pub(crate) async fn alone(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.alone).lock_owned().await
     }
 
     async fn seat(&self) -> Turn<'_> {
@@ -87,11 +97,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_off_goes_before_what_waits_and_nothing_goes_at_the_same_time() {
-        let turns = Turns::of("http://192.0.2.50");
+        let turns = Turns::of("192.0.2.50", 80);
         let held = turns.take().await;
         let (order, mut taken) = mpsc::unbounded_channel();
         for name in ["poll 1", "poll 2", "off"] {
-            let (turns, order) = (Turns::of("http://192.0.2.50"), order.clone());
+            let (turns, order) = (Turns::of("192.0.2.50", 80), order.clone());
             tokio::spawn(async move {
                 let _turn = match name {
                     "off" => turns.take_first().await,
@@ -103,7 +113,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(taken.try_recv().is_err());
-        let other = Turns::of("http://192.0.2.51");
+        let other = Turns::of("192.0.2.51", 80);
         drop(other.take().await);
         drop(held);
         let mut names = [""; 3];
@@ -115,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_waiting_hinders_nobody() {
-        let turns = Turns::of("http://192.0.2.52");
+        let turns = Turns::of("192.0.2.52", 80);
         let held = turns.take().await;
         let gone = tokio::time::timeout(std::time::Duration::from_millis(1), turns.take_first());
         assert!(gone.await.is_err());

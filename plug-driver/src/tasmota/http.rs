@@ -10,6 +10,7 @@ use hyper::{Method, Request};
 use crate::error::Fault;
 use crate::http::{Address, Hurry, Patience, Response, basic, percent_encoded};
 use crate::secret::Secret;
+use crate::turn::Turns;
 
 /// Where a plug listens and what it asks for.
 #[derive(Debug)]
@@ -48,6 +49,11 @@ impl Endpoint {
         password: Option<Secret>,
     ) -> Result<Self, Fault> {
         Ok(Self { address: Address::new(url)?, username, password })
+    }
+
+    /// The turns at this plug.
+    pub(super) fn turns(&self) -> &Turns {
+        self.address.turns()
     }
 
     /// Whether there is a password to send.
