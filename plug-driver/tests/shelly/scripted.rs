@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::wire::{Answer, Digest, Wire, serve};
+use crate::wire::{Answer, Digest, Wire, decoded, serve};
 
 pub(crate) const REALM: &str = "shellyplus1pm-a8032abe54dc";
 /// `admin:joker`, as HTTP Basic has it.
@@ -171,8 +171,7 @@ impl Device {
     pub(crate) fn tick(&mut self) {
         let now = Instant::now();
         for relay in &mut self.relays {
-            if let Some((at, _)) = relay.flips.take_if(|(at, _)| now >= *at) {
-                let _ = at;
+            if relay.flips.take_if(|(at, _)| now >= *at).is_some() {
                 relay.on = !relay.on;
             }
         }
@@ -399,20 +398,4 @@ impl Device {
         }
         status
     }
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        if first == b'%' {
-            let code = str::from_utf8(&behind[..2]).unwrap();
-            bytes.push(u8::from_str_radix(code, 16).unwrap());
-            rest = &behind[2..];
-        } else {
-            bytes.push(first);
-            rest = behind;
-        }
-    }
-    String::from_utf8(bytes).unwrap()
 }
