@@ -19,7 +19,6 @@ mod lease;
 mod plug;
 mod reply;
 mod rule;
-mod turn;
 
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ use http::Endpoint;
 use lease::{Term, Timers};
 use plug::{LeaseTimer, Plug};
 #[cfg(any(test, fuzzing))]
-pub use reply::fuzz;
+pub(crate) use reply::fuzz;
 use reply::{Load, State};
 
 /// How long the meter may take to be read after an off, which is no part of the off.

@@ -8,11 +8,12 @@ mod timers;
 
 use std::time::Duration;
 
-use super::http::{Endpoint, Hurry, Login};
+use super::http::{Endpoint, Login};
 use super::lease::PULSE_TIME_STEP;
 use super::reply::{Load, Particulars, Reply, State, Words};
 use super::rule::Part;
 use crate::error::Fault;
+use crate::http::Hurry;
 use crate::{Capabilities, LONGEST_LEASE, LeaseLimits};
 
 /// What the rule of a lease by rule timer consists of: its end, and an off after a restart, which

@@ -15,7 +15,7 @@ static PLUGS: Mutex<BTreeMap<(String, u16), Weak<Turns>>> = Mutex::new(BTreeMap:
 
 /// The turns of one plug.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     seat: Semaphore,
     /// How many offs wait.
     hurry: watch::Sender<usize>,
@@ -24,13 +24,13 @@ pub(super) struct Turns {
 
 /// A turn; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     _seat: SemaphorePermit<'a>,
 }
 
 impl Turns {
     /// Those of the plug at this address, shared with everybody who asks for the same.
-    pub(super) fn of(host: &str, port: u16) -> Arc<Self> {
+    pub(crate) fn of(host: &str, port: u16) -> Arc<Self> {
         let address = (host.to_owned(), port);
         // Nothing is ever half done in here.
         let mut plugs = PLUGS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ impl Turns {
     }
 
     /// Waits for a turn. One that waits can be dropped.
-    pub(super) async fn take(&self) -> Turn<'_> {
+    pub(crate) async fn take(&self) -> Turn<'_> {
         let mut hurry = self.hurry.subscribe();
         loop {
             // Its sender lives in `self`.
@@ -58,13 +58,13 @@ impl Turns {
     }
 
     /// Waits for a turn before everybody who waits by [`Self::take`].
-    pub(super) async fn take_first(&self) -> Turn<'_> {
+    pub(crate) async fn take_first(&self) -> Turn<'_> {
         let _waiting = Waiting::new(&self.hurry);
         self.seat().await
     }
 
     /// Waits until nobody else does what must be done alone, and keeps them from it.
-    pub(super) async fn alone(&self) -> OwnedMutexGuard<()> {
+    pub(crate) async fn alone(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.alone).lock_owned().await
     }
 
