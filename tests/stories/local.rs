@@ -13,6 +13,11 @@ async fn outlet(desk: &Desk, arguments: &[&str]) -> Result<Said> {
     at_site(&desk.site, &[&["outlet"], arguments].concat()).await
 }
 
+/// `edge-agent explain` at the desk's node.
+async fn explain(desk: &Desk, arguments: &[&str]) -> Result<Said> {
+    at_site(&desk.site, &[&["explain"], arguments].concat()).await
+}
+
 fn said_so(said: &Said, words: &[&str]) {
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
     for words in words {
@@ -128,9 +133,6 @@ async fn what_makes_no_sense_is_refused_by_its_reason() -> Result<()> {
 #[tokio::test]
 async fn an_outlet_is_explained_by_what_decides_and_what_comes_next() -> Result<()> {
     let mut desk = Desk::open(Encoding::Json, 1).await?;
-    let explain = async |desk: &Desk, arguments: &[&str]| {
-        at_site(&desk.site, &[&["explain"], arguments].concat()).await
-    };
     let said = explain(&desk, &["plug-1"]).await?;
     said_so(&said, &["plug-1 is off", "because   nothing covers it, and it rests off"]);
     let start = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 3_600_000 });
