@@ -14,6 +14,7 @@ pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod host;
+pub mod identity;
 pub mod keeper;
 pub mod link;
 pub mod local;

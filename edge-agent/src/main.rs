@@ -37,6 +37,8 @@ enum Verb {
     Explain(command::explain::Arguments),
     /// Tells what is wrong with this node, and the one thing to do about each: exit 0 if nothing is.
     Doctor(command::doctor::Arguments),
+    /// Who this node is: its key, made here, and the certificate for it.
+    Identity(command::identity::Arguments),
     /// Prints the completions for a shell.
     Completions(command::manual::CompletionsArguments),
     /// Writes the manual pages.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Outlet(arguments) => command::outlet::run(&config, arguments),
         Verb::Explain(arguments) => command::explain::run(&config, arguments),
         Verb::Doctor(arguments) => command::doctor::run(&config, &arguments),
+        Verb::Identity(arguments) => command::identity::run(arguments),
         Verb::Completions(arguments) => {
             command::manual::completions(Arguments::command(), &arguments)
         }

@@ -44,6 +44,8 @@ enum Command {
     /// A certificate authority for a small site.
     #[command(subcommand)]
     Ca(command::ca::Command),
+    /// A label for a node: its id, and the same as a QR code.
+    Label(command::label::Arguments),
     /// See it work: a paid session on one plug, with the agent killed in the middle.
     Demo(command::demo::Arguments),
     /// Print the completions for a shell.
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Ask(what) => command::ask(&caller, what),
         Command::Profile(command) => command::profile::run(&caller, command),
         Command::Ca(command) => command::ca::run(command),
+        Command::Label(arguments) => command::label::run(&arguments),
         Command::Demo(demo) => command::demo::run(&demo, caller.json),
         Command::Completions(arguments) => {
             Ok(command::manual::completions(Arguments::command(), &arguments))

@@ -141,6 +141,13 @@ fn a_request_is_signed_for_its_key_alone() {
         assert!(!cert.is_ca(), "what else it asks for is not granted");
         assert!(cert.subject_alternative_name().unwrap().is_none());
     });
+    fs::write(&csr, request("pi-7")).unwrap();
+    assert_eq!(code(folder.path(), "ca sign --dir site --csr node.csr"), 0, "it names itself");
+    with_cert(&read(&folder.path().join("pi-7.pem")), |cert| assert_eq!(common_name(cert), "pi-7"));
+    for (name, refusal) in [("control-plane", 64), ("operator-eve", 64), ("a/b", 65), ("", 65)] {
+        fs::write(&csr, request(name)).unwrap();
+        assert_eq!(code(folder.path(), "ca sign --dir site --csr node.csr"), refusal, "{name:?}");
+    }
     fs::write(&csr, "no request").unwrap();
     assert_eq!(code(folder.path(), "ca sign --dir site --node pi-3 --csr node.csr"), 65);
     assert_eq!(code(folder.path(), "ca sign --dir site --node pi-3 --csr gone.csr"), 66);

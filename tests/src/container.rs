@@ -46,6 +46,16 @@ impl Machine {
     /// # Errors
     /// There is no such root, or the agent can't be installed.
     pub async fn new() -> Result<Self> {
+        let machine = Self::bare().await?;
+        machine.install().await?;
+        Ok(machine)
+    }
+
+    /// A copy of that root file system, without the agent.
+    ///
+    /// # Errors
+    /// There is no such root.
+    pub async fn bare() -> Result<Self> {
         let base = std::env::var("EDGE_AGENT_CONTAINER_ROOT").context(
             "EDGE_AGENT_CONTAINER_ROOT names no root file system: run tests/under-systemd",
         )?;
@@ -54,7 +64,6 @@ impl Machine {
         let copied = Command::new("cp").arg("-a").arg(base).arg(machine.root()).status().await?;
         ensure!(copied.success(), "the root file system can't be copied");
         fs::write(machine.root().join("etc/hosts"), "127.0.0.1 localhost\n")?;
-        machine.install().await?;
         Ok(machine)
     }
 
@@ -216,6 +225,15 @@ impl Container {
     pub async fn signal(&self, signal: Signal) -> Result<()> {
         let signal = format!("--signal={}", signal.as_str());
         self.must("systemctl", &["kill", "--kill-whom=main", &signal, UNIT]).await.map(|_| ())
+    }
+
+    /// Installs a Debian package that lies on this machine; says what dpkg said.
+    ///
+    /// # Errors
+    /// dpkg fails.
+    pub async fn unpack(&self, package: &Path) -> Result<String> {
+        fs::copy(package, self.machine.root().join("tmp/edge-agent.deb"))?;
+        self.must("dpkg", &["-i", "/tmp/edge-agent.deb"]).await
     }
 
     /// The machine, to change its files while it runs.

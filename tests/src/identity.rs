@@ -35,14 +35,41 @@ pub fn expired(site: &Site) -> Result<Issued> {
     Ok(site.authority.issue_node_with(&site.node, validity)?)
 }
 
+/// A certificate for the site's node that ends so long from now.
+///
+/// # Errors
+/// It can't be made.
+pub fn ending_in(site: &Site, rest: Duration) -> Result<Issued> {
+    let now = UNIX_EPOCH + Duration::from_millis(wall::now_ms());
+    let validity = Validity { not_before: now - Duration::from_hours(48), not_after: now + rest };
+    Ok(site.authority.issue_node_with(&site.node, validity)?)
+}
+
+/// Starts the site's broker again with a certificate that begins tomorrow: what a node sees whose
+/// clock is a day behind.
+///
+/// # Errors
+/// It does not start.
+pub async fn postdate_broker(site: &mut Site) -> Result<()> {
+    let now = UNIX_EPOCH + Duration::from_millis(wall::now_ms());
+    let validity = Validity {
+        not_before: now + Duration::from_hours(24),
+        not_after: now + Duration::from_hours(48),
+    };
+    show_as_broker(site, &site.authority.issue_broker_with(&["localhost"], validity)?).await
+}
+
 /// Starts the site's broker again with a certificate for another host.
 ///
 /// # Errors
 /// It does not start.
 pub async fn rename_broker(site: &mut Site, host: &str) -> Result<()> {
-    let issued = site.authority.issue_broker(&[host])?;
+    show_as_broker(site, &site.authority.issue_broker(&[host])?).await
+}
+
+async fn show_as_broker(site: &mut Site, issued: &Issued) -> Result<()> {
     site.broker.stop().await?;
-    replace(site.broker.folder(), "broker", &issued)?;
+    replace(site.broker.folder(), "broker", issued)?;
     Ok(site.broker.start_again().await?)
 }
 

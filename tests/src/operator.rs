@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
-use edgectl::lab::agent::find_agent;
+use edgectl::lab::agent::find_built;
 use edgectl::lab::site::Site;
 use serde_json::Value;
 use tokio::process::Command;
@@ -73,9 +73,7 @@ impl Operator {
 /// # Errors
 /// There is no edgectl.
 pub fn edgectl(arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
-    let program = find_agent()?.with_file_name("edgectl");
-    anyhow::ensure!(program.is_file(), "build it with `cargo build --package edgectl`");
-    let mut command = Command::new(program);
+    let mut command = Command::new(find_built("edgectl")?);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     command.env_remove("EDGECTL_PROFILE").env("XDG_CONFIG_HOME", "/nonexistent");
     command.env("TZ", "UTC").env("TERM", "xterm").env("NO_COLOR", "1");

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context as _, Result};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Profile;
+use plug_sim::Profile;
 use serde_json::Value;
 use tests::desk::{Desk, Layout};
 use tests::diagnosis::doctor;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::Encoding;
 use edgectl::ca::Authority;
-use edgectl::lab::plug::{Fault, Profile};
+use plug_sim::{Fault, Profile};
 use serde_json::json;
 use tests::desk::{Desk, Layout, Leaf};
 use tests::diagnosis::doctor;
@@ -267,7 +267,7 @@ async fn a_plug_that_is_not_reached_or_takes_another_password_is_told() -> Resul
 #[tokio::test]
 async fn a_node_without_a_configuration_or_with_a_wrong_one_is_examined_as_far_as_it_goes()
 -> Result<()> {
-    let mut desk = Desk::open(Encoding::Json, 1).await?;
+    let desk = Desk::open(Encoding::Json, 1).await?;
     let path = desk.site.folder().join("agent.toml");
     let good = fs::read_to_string(&path)?;
     let wrong_name = good.replace("[node]\n", "[node]\nid = \"pi-0043\"\n");

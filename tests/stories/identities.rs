@@ -2,15 +2,18 @@
 //! sessions, and says what is wrong; it never hammers at the door.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
 use edge_protocol::event::What;
 use edgectl::ca::Authority;
-use tests::identity::{connects, expired, foreign, identify, rename_broker};
+use tests::identity::{
+    connects, ending_in, expired, foreign, identify, postdate_broker, rename_broker,
+};
 use tests::plug::goes_off;
-use tests::program::{check, status_says};
-use tests::{Story, start};
+use tests::program::{check, status, status_says};
+use tests::{Story, start, within};
 
 /// With reconnects between 50 ms and 1 s, a story of some seconds has no more.
 const MOST_CONNECTS: usize = 30;
@@ -87,6 +90,48 @@ async fn a_broker_whose_certificate_bears_another_name() -> Result<()> {
     let mend = async |story: &mut Story| rename_broker(&mut story.site, "localhost").await;
     let says = "certificate is only valid for DnsName(\"elsewhere.example\")";
     apart(spoil, says, mend).await
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_behind_the_brokers_certificate() -> Result<()> {
+    let spoil = async |story: &mut Story| postdate_broker(&mut story.site).await;
+    let mend = async |story: &mut Story| rename_broker(&mut story.site, "localhost").await;
+    let says = "this node does not accept the broker's certificate: certificate not valid yet";
+    apart(spoil, says, mend).await
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_within_a_session_ends_nothing_else() -> Result<()> {
+    let mut story = Story::new(Encoding::Cbor).await?;
+    identify(&story.site, &ending_in(&story.site, Duration::from_secs(8))?)?;
+    let _agent = story.agent().await?;
+    story.send(start("s-1", 12_000)).await?;
+    story.told("session.started").await?;
+    // Whoever is connected stays so; a connect after the end has to prove itself anew, and can't.
+    let says = "the broker does not accept this node's certificate: CertificateExpired";
+    let ended = within("a connect after the certificate's end", async {
+        loop {
+            let said = status(&story.site).await?.out;
+            if said.contains(says) {
+                return Ok(said);
+            }
+            if said.contains("\nbroker   connected") {
+                story.site.broker.stop().await?;
+                story.site.broker.start_again().await?;
+            }
+        }
+    });
+    let said = ended.await?;
+    assert!(said.contains("\nsession  s-1 on pc-1: active"), "{said}");
+    goes_off(&story.plug).await?;
+    // A renewed one counts at the next connect, without a restart.
+    identified_again(&mut story).await?;
+    let late_ms = story.event("session.ended", |event| match &event.what {
+        What::SessionEnded(ended) => Some(ended.late_ms),
+        _ => None,
+    });
+    assert!(late_ms.await? <= 1_000);
+    Ok(())
 }
 
 #[tokio::test]

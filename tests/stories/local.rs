@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf};
 use tests::program::{Said, at_site, edge_agent};

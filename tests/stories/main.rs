@@ -28,6 +28,7 @@ mod page;
 mod plug_faults;
 mod plug_hands;
 mod protocol;
+mod provisioned;
 mod queue;
 mod refusals;
 mod repeats;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use edge_protocol::codec::{Encoding, encode};
 use edge_protocol::command::Request;
 use edge_protocol::event::{Event, What};
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf, now_ms};
 use tests::protocol::{DOCUMENTS, said};

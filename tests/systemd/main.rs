@@ -5,6 +5,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story waits for one kind of event")]
 
 mod keeper;
+mod packages;
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;

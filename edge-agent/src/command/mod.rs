@@ -2,6 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod identity;
 pub(crate) mod manual;
 pub(crate) mod outlet;
 pub(crate) mod run;
@@ -20,12 +21,18 @@ use tokio::runtime::Runtime;
 pub(crate) const USAGE: u8 = 64;
 /// The agent rejects it (`EX_DATAERR`).
 pub(crate) const REJECTED: u8 = 65;
+/// An input is not what it should be (`EX_DATAERR`, too).
+pub(crate) const BAD_DATA: u8 = 65;
+/// An input is not there (`EX_NOINPUT`).
+pub(crate) const NO_INPUT: u8 = 66;
 /// Something that is needed can't be had: the running agent, a plug (`EX_UNAVAILABLE`).
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Something inside failed (`EX_SOFTWARE`).
 pub(crate) const SOFTWARE: u8 = 70;
 /// An output can't be made (`EX_CANTCREAT`).
 pub(crate) const CANNOT_CREATE: u8 = 73;
+/// Writing failed (`EX_IOERR`).
+pub(crate) const IO_ERROR: u8 = 74;
 /// Not now; it may work later (`EX_TEMPFAIL`).
 pub(crate) const LATER: u8 = 75;
 /// The running agent speaks otherwise than this program (`EX_PROTOCOL`).

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use plug_driver::{AnyOutlet, GpioSettings, KeeperSettings, LineSettings, Secret, TasmotaSettings};
+use plug_driver::{
+    AnyOutlet, GpioSettings, KeeperSettings, LineSettings, Secret, ShellySettings, TasmotaSettings,
+};
 use serde::{Deserialize, Serialize};
 
 use super::named;
@@ -24,6 +26,19 @@ pub enum Driver {
         /// Tasmota's own user name; matters with a password only.
         username: String,
         /// Where its web password is, where it has one.
+        password_file: Option<PathBuf>,
+    },
+    /// A Shelly plug, of any generation.
+    Shelly {
+        /// `http://HOST` or `http://HOST:PORT`, nothing behind it.
+        url: String,
+        /// Which of its relays, from 1.
+        relay: u8,
+        /// The user of a plug of the first generation; later ones have only `admin`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        username: Option<String>,
+        /// Where its password is, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         password_file: Option<PathBuf>,
     },
     /// A relay on a pin of this board.
@@ -49,6 +64,7 @@ impl Driver {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Tasmota { .. } => "tasmota",
+            Self::Shelly { .. } => "shelly",
             Self::Gpio { .. } => "gpio",
             Self::Simulated { .. } => "simulated",
         }
@@ -58,7 +74,7 @@ impl Driver {
     #[must_use]
     pub fn leases(&self) -> bool {
         match self {
-            Self::Tasmota { .. } | Self::Simulated { .. } => true,
+            Self::Tasmota { .. } | Self::Shelly { .. } | Self::Simulated { .. } => true,
             // By its keeper, a process of its own.
             Self::Gpio { keeper, .. } => keeper.is_some(),
         }
@@ -83,16 +99,19 @@ impl Driver {
     pub fn device(&self) -> Result<AnyOutlet, plug_driver::Error> {
         match self {
             Self::Tasmota { url, relay, username, password_file } => {
-                let password = password_file.as_deref().and_then(|file| {
-                    // The plug will refuse us, which is told; a session must still be ended.
-                    let unreadable = |error: &String| tracing::error!(file = %file.display(), error, "no password");
-                    password(file).inspect_err(unreadable).ok()
-                });
                 AnyOutlet::tasmota(TasmotaSettings {
                     url: url.clone(),
                     relay: *relay,
                     username: username.clone(),
-                    password: password.map(Secret::new),
+                    password: secret(password_file.as_deref()),
+                })
+            }
+            Self::Shelly { url, relay, username, password_file } => {
+                AnyOutlet::shelly(ShellySettings {
+                    url: url.clone(),
+                    relay: *relay,
+                    username: username.clone(),
+                    password: secret(password_file.as_deref()),
                 })
             }
             Self::Gpio { line, keeper } => {
@@ -114,6 +133,14 @@ impl Driver {
             }
         }
     }
+}
+
+/// The password of a plug at its start. Without it the plug will refuse us, which is told; a session
+/// must still be ended.
+fn secret(file: Option<&Path>) -> Option<Secret> {
+    let file = file?;
+    let unreadable = |error: &String| tracing::error!(file = %file.display(), error, "no password");
+    password(file).inspect_err(unreadable).ok().map(Secret::new)
 }
 
 /// Reads a password file: its text without the line's end.

@@ -14,7 +14,7 @@ use super::{Flaw, OutletConfig, StationConfig};
 use crate::endpoint::Endpoint;
 use crate::node::settings::Rest;
 
-/// Tasmota numbers up to 32 relays.
+/// Tasmota numbers up to 32 relays, and no Shelly has more.
 const LAST_RELAY: u64 = 32;
 /// What a meter can tell apart at the least, and more than a household's fuse lets through.
 const WATTS: RangeInclusive<f64> = 0.1..=20_000.0;
@@ -160,6 +160,10 @@ fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> 
             no_gpio_keys(outlet, "tasmota")?;
             tasmota(outlet)
         }
+        DriverName::Shelly => {
+            no_gpio_keys(outlet, "shelly")?;
+            shelly(outlet)
+        }
         DriverName::Gpio => {
             no_plug_keys(outlet, "gpio")?;
             let keeper = keeper.map(Path::to_owned);
@@ -171,13 +175,30 @@ fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> 
             let load_mw = outlet.load_w.as_ref().map(|load_w| milliwatts(load_w, "load_w"));
             Ok(Driver::Simulated { load_mw: load_mw.transpose()? })
         }
-        DriverName::Shelly => {
-            Err(Flaw::at(&outlet.driver, "driver = \"shelly\" is not yet supported"))
-        }
     }
 }
 
 fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
+    let plug = plug(outlet)?;
+    let username = plug.username.unwrap_or_else(|| TASMOTA_USERNAME.to_owned());
+    let Plug { url, relay, password_file, .. } = plug;
+    Ok(Driver::Tasmota { url, relay, username, password_file })
+}
+
+fn shelly(outlet: &file::Outlet) -> Result<Driver, Flaw> {
+    let Plug { url, relay, username, password_file } = plug(outlet)?;
+    Ok(Driver::Shelly { url, relay, username, password_file })
+}
+
+/// What every plug on the network is configured by.
+struct Plug {
+    url: String,
+    relay: u8,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+fn plug(outlet: &file::Outlet) -> Result<Plug, Flaw> {
     let url = outlet.url.as_ref().ok_or_else(|| missing(outlet, "url = \"http://…\""))?;
     Endpoint::parse(url.get_ref(), "http", 80)
         .map_err(|reason| Flaw::at(url, format!("url {reason}")))?;
@@ -186,13 +207,9 @@ fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
     if let (Some(username), None) = (&outlet.username, &password_file) {
         return Err(Flaw::at(username, "username means nothing without a password_file"));
     }
-    let username = outlet.username.as_ref().map_or(TASMOTA_USERNAME, |name| name.get_ref());
-    Ok(Driver::Tasmota {
-        url: url.get_ref().trim_end_matches('/').to_owned(),
-        relay,
-        username: username.to_owned(),
-        password_file,
-    })
+    let username = outlet.username.as_ref().map(|name| name.get_ref().clone());
+    let url = url.get_ref().trim_end_matches('/').to_owned();
+    Ok(Plug { url, relay, username, password_file })
 }
 
 fn password_file(file: &Spanned<PathBuf>) -> Result<PathBuf, Flaw> {

@@ -77,9 +77,8 @@ impl Authority {
         csr_pem: &str,
         validity: Validity,
     ) -> Result<Signed, Error> {
-        let request = CertificateSigningRequestParams::from_pem(csr_pem)
-            .map_err(|error| Error::BadRequest { reason: error.to_string() })?;
-        let named = request.params.distinguished_name.get(&DnType::CommonName).map(text);
+        let request = request(csr_pem)?;
+        let named = common_name(&request);
         if let Some(named) = named.filter(|named| named != node.as_str()) {
             let reason = format!("it names {named:?}, not {:?}", node.as_str());
             return Err(Error::BadRequest { reason });
@@ -162,6 +161,27 @@ impl Authority {
             .map_err(|source| Error::Crypto { operation: "sign the certificate", source })?;
         Ok(cert.pem())
     }
+}
+
+/// The node that a certificate request asks for. Whoever signs it vouches for that name.
+///
+/// # Errors
+/// [`Error::BadRequest`] when it can't be read, isn't signed by its own key or names no node.
+pub fn requested_node(csr_pem: &str) -> Result<NodeId, Error> {
+    let named = common_name(&request(csr_pem)?).unwrap_or_default();
+    named.parse().map_err(|error| {
+        let reason = format!("it names {named:?}, which is no node: {error}");
+        Error::BadRequest { reason }
+    })
+}
+
+fn request(csr_pem: &str) -> Result<CertificateSigningRequestParams, Error> {
+    CertificateSigningRequestParams::from_pem(csr_pem)
+        .map_err(|error| Error::BadRequest { reason: error.to_string() })
+}
+
+fn common_name(request: &CertificateSigningRequestParams) -> Option<String> {
+    request.params.distinguished_name.get(&DnType::CommonName).map(text)
 }
 
 fn node_name(node: &NodeId) -> Result<&str, Error> {

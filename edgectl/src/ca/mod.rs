@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use rcgen::{Issuer, KeyPair};
 
 pub use files::{write_certificate, write_issued};
+pub use issue::requested_node;
 
 /// The common name of the control plane's certificate; no node may be called so, since a
 /// broker gives this name every right.

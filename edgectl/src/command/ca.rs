@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use edge_protocol::id::NodeId;
 use edgectl::ca::{
     AUTHORITY_DAYS, Authority, CONTROL_PLANE, Error, ISSUED_DAYS, OPERATOR_PREFIX, Validity,
-    write_certificate, write_issued,
+    requested_node, write_certificate, write_issued,
 };
 use serde_json::json;
 
@@ -39,7 +39,8 @@ pub(crate) struct Sign {
     dir: PathBuf,
     #[command(flatten)]
     subject: Subject,
-    /// Sign the key in this certificate request (PEM) of the node, so that the key stays there.
+    /// Sign the key in this certificate request (PEM) of a node, so that the key stays there: the node
+    /// that --node names, else the one that the request names.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["broker", "control_plane", "operator"])]
     csr: Option<PathBuf>,
     /// Where to write the certificate and its key; made if need be.
@@ -51,10 +52,14 @@ pub(crate) struct Sign {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Subject {
     /// A client certificate for this node: writes ID.pem and ID.key.
-    #[arg(long, value_name = "ID")]
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present_any = ["broker", "control_plane", "operator", "csr"]
+    )]
     node: Option<NodeId>,
     /// A server certificate for a broker reached as these DNS names or IP addresses: writes
     /// broker.pem and broker.key.
@@ -89,10 +94,14 @@ fn run_sign(sign: Sign) -> Result<Report, Failure> {
     let Subject { node, broker, control_plane: _, operator } = subject;
     let authority = Authority::open(&dir)?;
     let validity = Validity::days(days)?;
-    if let (Some(node), Some(csr)) = (&node, csr) {
+    if let Some(csr) = csr {
         let csr_pem =
             std::fs::read_to_string(&csr).map_err(|source| Error::Read { path: csr, source })?;
-        let issued = authority.sign_request(node, &csr_pem, validity)?;
+        let node = match node {
+            Some(node) => node,
+            None => requested_node(&csr_pem)?,
+        };
+        let issued = authority.sign_request(&node, &csr_pem, validity)?;
         let cert = write_certificate(&out, node.as_str(), &issued.cert_pem)?;
         let text = format!("signed the key of {node}\n  {}", cert.display());
         return Ok(report(text, &cert, None, issued.not_after_ms));

@@ -2,6 +2,7 @@
 
 pub(crate) mod ca;
 pub(crate) mod demo;
+pub(crate) mod label;
 pub(crate) mod manual;
 pub(crate) mod node;
 pub(crate) mod outlet;

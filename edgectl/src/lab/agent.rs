@@ -30,7 +30,7 @@ pub struct Agent {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The program is not where it should be.
-    #[error("there is no edge-agent at {}: build it with `cargo build --package edge-agent`", .0.display())]
+    #[error("there is no program at {}: build it with `cargo build --package edge-agent --package edgectl`", .0.display())]
     NoProgram(PathBuf),
     /// Its files or the process could not be made.
     #[error("can't run edge-agent: {0}")]
@@ -49,15 +49,31 @@ pub enum AgentError {
     },
 }
 
-/// Where cargo puts the agent: beside this program, or beside the folder of a test.
+/// Names another agent to run than the one that cargo built beside this program: one for another
+/// kind of machine, say, behind an emulator.
+const PROGRAM: &str = "EDGE_AGENT_PROGRAM";
+
+/// The agent to run: what `EDGE_AGENT_PROGRAM` names, else what cargo built.
 ///
 /// # Errors
 /// [`AgentError::NoProgram`].
 pub fn find_agent() -> Result<PathBuf, AgentError> {
+    match std::env::var_os(PROGRAM).map(PathBuf::from) {
+        Some(named) if named.is_file() => Ok(named),
+        Some(named) => Err(AgentError::NoProgram(named)),
+        None => find_built("edge-agent"),
+    }
+}
+
+/// Where cargo puts a program of this workspace: beside this program, or beside the folder of a test.
+///
+/// # Errors
+/// [`AgentError::NoProgram`].
+pub fn find_built(name: &str) -> Result<PathBuf, AgentError> {
     let here = std::env::current_exe().map_err(AgentError::Run)?;
     let folders = here.ancestors().skip(1).take(2);
-    let mut candidates = folders.map(|folder| folder.join("edge-agent"));
-    let expected = here.with_file_name("edge-agent");
+    let mut candidates = folders.map(|folder| folder.join(name));
+    let expected = here.with_file_name(name);
     candidates.find(|candidate| candidate.is_file()).ok_or(AgentError::NoProgram(expected))
 }
 

@@ -296,15 +296,15 @@ impl World {
     /// A careless loop paces offs like ons: each waits for 5 s after the last on.
     fn pace(&mut self, orders: Vec<(OutletId, u64, Order)>) -> Vec<(OutletId, u64, Order)> {
         let real = self.clocks.real;
-        self.held_orders.extend(orders);
-        let ons = self.held_orders.iter().any(|(_, _, order)| matches!(order, Order::On { .. }));
+        self.held_offs.extend(orders);
+        let ons = self.held_offs.iter().any(|(_, _, order)| matches!(order, Order::On { .. }));
         if ons {
             self.last_on = real;
             self.queue.at(real + 5_000, Happening::Look);
         }
         let waits = real < self.last_on + 5_000;
         let now = |(_, _, order): &mut (OutletId, u64, Order)| *order != Order::Off || !waits;
-        self.held_orders.extract_if(.., now).collect()
+        self.held_offs.extract_if(.., now).collect()
     }
 
     pub(super) fn flush(&mut self) {
