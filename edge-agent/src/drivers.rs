@@ -199,7 +199,30 @@ fn translated(reading: &plug_driver::Reading, clock: &Clock) -> Reading {
         LeaseReading::Unsupported | LeaseReading::None => None,
         LeaseReading::Remaining(rest) => Some(clock.now().boot + millis(rest)),
     };
-    Reading { on: reading.on, lease_off_at, uptime_ms: reading.uptime.map(millis) }
+    Reading {
+        on: reading.on,
+        lease_off_at,
+        uptime_ms: reading.uptime.map(millis),
+        boot_count: reading.boot_count,
+        power_mw: reading.power_w.and_then(thousandths),
+        energy_mwh: reading.energy_wh.and_then(thousandths),
+    }
+}
+
+/// A figure of a meter in thousandths of its unit; none where no meter can mean it. What little a
+/// meter reads below zero is its noise.
+fn thousandths(figure: f64) -> Option<u64> {
+    /// A gigawatt, or as many hours of one watt: no plug counts that far.
+    const MOST: f64 = 1e9;
+    if !(-10.0..=MOST).contains(&figure) {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is in a range that a u64 holds"
+    )]
+    Some((figure.max(0.0) * 1_000.0).round() as u64)
 }
 
 fn failure(error: &Error) -> Failure {

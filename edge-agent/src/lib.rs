@@ -10,6 +10,7 @@ pub mod config;
 pub mod doctor;
 mod drivers;
 pub mod endpoint;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod host;

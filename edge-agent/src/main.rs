@@ -33,10 +33,14 @@ enum Verb {
     Status(command::status::Arguments),
     /// Switches an outlet by hand, through the running agent, or reads it.
     Outlet(command::outlet::Arguments),
+    /// Tells why an outlet is on or off: what decided, when, and what happens next.
+    Explain(command::explain::Arguments),
     /// Tells what is wrong with this node, and the one thing to do about each: exit 0 if nothing is.
     Doctor(command::doctor::Arguments),
     /// Who this node is: its key, made here, and the certificate for it.
     Identity(command::identity::Arguments),
+    /// Finds the plugs of the local network, and prints them as configuration ready to paste.
+    Discover(command::discover::Arguments),
     /// Prints the completions for a shell.
     Completions(command::manual::CompletionsArguments),
     /// Writes the manual pages.
@@ -58,8 +62,10 @@ fn main() -> ExitCode {
         Verb::Keeper(arguments) => command::run::keeper(config, &arguments),
         Verb::Status(arguments) => command::status::run(&config, &arguments),
         Verb::Outlet(arguments) => command::outlet::run(&config, arguments),
+        Verb::Explain(arguments) => command::explain::run(&config, arguments),
         Verb::Doctor(arguments) => command::doctor::run(&config, &arguments),
         Verb::Identity(arguments) => command::identity::run(arguments),
+        Verb::Discover(arguments) => command::discover::run(&config, &arguments),
         Verb::Completions(arguments) => {
             command::manual::completions(Arguments::command(), &arguments)
         }

@@ -90,6 +90,9 @@ fn power(outlet: &OutletState, at_ms: u64) -> String {
     if let Some(hold) = &outlet.hold {
         let _ = write!(power, ", held {}", if hold.on { "on" } else { "off" });
     }
+    if let Some(percent) = outlet.worn_percent {
+        let _ = write!(power, ", relay worn: {percent} % of its rated cycles");
+    }
     if let Some(fault) = outlet.fault {
         let _ = write!(power, ", FAULT {fault:?}");
     }

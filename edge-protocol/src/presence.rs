@@ -113,6 +113,9 @@ pub struct OutletState {
     /// What is wrong with it, where something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// How much of its relay's life is spent, in percent; absent below 80.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worn_percent: Option<u64>,
 }
 
 /// A hold.

@@ -124,7 +124,7 @@ pub enum Fault {
     },
     /// The connection ended before the reply was whole. Tasmota's `SetOption128 0` (no commands
     /// over HTTP) looks so too.
-    #[error("the connection ended before a complete reply; SetOption128 must be 1")]
+    #[error("the connection ended before a complete reply (Tasmota: SetOption128 must be 1)")]
     Cut(#[source] hyper::Error),
     /// The device's web server is up and has no room for the request.
     #[error("the device is busy (HTTP status {status})")]
@@ -135,6 +135,9 @@ pub enum Fault {
     /// Wrong or missing password.
     #[error("user name or password is wrong or missing (HTTP status 401)")]
     Password,
+    /// A login that this driver does not speak.
+    #[error("the device asks for another login than HTTP Digest with SHA-256")]
+    Login,
     /// Tasmota's `WARNING`: mostly a wrong password, in the language of its firmware.
     #[error("the device warns {text:?}; check user name and password, else do what it says")]
     Warning {
@@ -142,7 +145,7 @@ pub enum Fault {
         text: String,
     },
     /// The answer is no reply of such a device.
-    #[error("HTTP status {status} is no answer of a Tasmota plug; check the url")]
+    #[error("HTTP status {status} is no answer of such a plug; check url and driver")]
     Status {
         /// The HTTP status.
         status: u16,
@@ -164,6 +167,15 @@ pub enum Fault {
     /// The device can hold no lease, so it was not switched on under one.
     #[error("the device can hold no lease, so it was not switched on under one")]
     NoLease,
+    /// The device has switched off by itself, and will again.
+    #[error("the device has switched off by itself: {word}")]
+    Tripped {
+        /// What the device calls it: `overpower`, `overtemp`, `overvoltage`, `undervoltage`.
+        word: String,
+    },
+    /// Taking the lease away means switching on, which must not meet the end of that lease.
+    #[error("the lease in the device ends too soon to be taken away")]
+    LeaseEnds,
     /// Tasmota clears timers by prefix: those of other relays would go too.
     #[error("clearing the timer of relay {relay} would clear that of relay {other}, which runs")]
     SharedTimer {
@@ -265,11 +277,14 @@ impl Fault {
             Self::Unreachable { .. }
             | Self::Slow { .. }
             | Self::Busy { .. }
-            | Self::Keeper { .. } => Kind::Transient,
+            | Self::Keeper { .. }
+            | Self::LeaseEnds => Kind::Transient,
             // Bytes that are no HTTP are an answer: something else lives at that address.
             Self::Cut(source) if source.is_parse() => Kind::Refused,
             Self::Cut(_) => Kind::Transient,
             Self::Password
+            | Self::Login
+            | Self::Tripped { .. }
             | Self::Warning { .. }
             | Self::Status { .. }
             | Self::TooLong { .. }

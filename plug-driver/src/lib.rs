@@ -1,5 +1,5 @@
-//! Outlets that can be switched, behind one trait: [`Tasmota`] plugs, [`Gpio`] relays and
-//! [`Simulated`] ones.
+//! Outlets that can be switched, behind one trait: [`Tasmota`] and [`Shelly`] plugs, [`Gpio`]
+//! relays and [`Simulated`] ones; and [`discover`], which finds plugs.
 //!
 //! A driver tells only what it read back from its device, never what it asked for. It knows no
 //! MQTT and no session, keeps no timer that switches, and never retries an *on*: when to switch,
@@ -8,11 +8,15 @@
 //! Another family of devices is one file with its `impl Outlet`, one variant of [`AnyOutlet`] and
 //! one of [`AnyOutlet::driver_name`].
 
+pub mod discover;
 mod error;
 mod gpio;
+mod http;
 mod secret;
+mod shelly;
 mod simulated;
 mod tasmota;
+mod turn;
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,10 +26,16 @@ pub use gpio::{
     Backend, BootMs, Gpio, GpioSettings, KeeperSettings, LineSettings, OnDeath, Relay, keeper,
 };
 pub use secret::Secret;
+pub use shelly::{Shelly, ShellySettings};
 pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
-#[cfg(any(test, fuzzing))]
-pub use tasmota::fuzz;
 pub use tasmota::{Tasmota, TasmotaSettings};
+
+/// What must hold of what plugs answer, for the fuzzer and for tests.
+#[cfg(any(test, fuzzing))]
+pub mod fuzz {
+    pub use crate::shelly::fuzz::shelly_reply;
+    pub use crate::tasmota::fuzz::tasmota_reply;
+}
 
 /// One thing that can be switched: a relay of a plug, or a pin with a relay behind it.
 ///
@@ -165,6 +175,8 @@ pub(crate) const OFF_LIMIT: Duration = Duration::from_millis(1_900);
 pub enum AnyOutlet {
     /// A relay of a Tasmota plug.
     Tasmota(Box<Tasmota>),
+    /// A relay of a Shelly plug.
+    Shelly(Box<Shelly>),
     /// A relay on a pin of this board.
     Gpio(Gpio),
     /// A relay that exists only in this process.
@@ -178,6 +190,14 @@ impl AnyOutlet {
     /// If the settings cannot be those of a Tasmota plug.
     pub fn tasmota(settings: TasmotaSettings) -> Result<Self, Error> {
         Ok(Self::Tasmota(Box::new(Tasmota::new(settings)?)))
+    }
+
+    /// A relay of a Shelly plug. No I/O: the first operation meets the plug.
+    ///
+    /// # Errors
+    /// If the settings cannot be those of a Shelly plug.
+    pub fn shelly(settings: ShellySettings) -> Result<Self, Error> {
+        Ok(Self::Shelly(Box::new(Shelly::new(settings)?)))
     }
 
     /// A relay on a line of this board. No I/O: the first operation claims the line, or meets the
@@ -200,6 +220,7 @@ impl AnyOutlet {
     pub fn driver_name(&self) -> &'static str {
         match self {
             Self::Tasmota(_) => "tasmota",
+            Self::Shelly(_) => "shelly",
             Self::Gpio(_) => "gpio",
             Self::Simulated(_) => "simulated",
         }
@@ -211,6 +232,7 @@ macro_rules! each {
     ($any:expr, $outlet:ident => $call:expr) => {
         match $any {
             AnyOutlet::Tasmota($outlet) => $call,
+            AnyOutlet::Shelly($outlet) => $call,
             AnyOutlet::Gpio($outlet) => $call,
             AnyOutlet::Simulated($outlet) => $call,
         }

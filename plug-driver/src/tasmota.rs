@@ -19,7 +19,6 @@ mod lease;
 mod plug;
 mod reply;
 mod rule;
-mod turn;
 
 use std::time::Duration;
 
@@ -31,10 +30,10 @@ use crate::{
     Reading, Secret,
 };
 use http::Endpoint;
-use lease::Timers;
+use lease::{Term, Timers};
 use plug::{LeaseTimer, Plug};
 #[cfg(any(test, fuzzing))]
-pub use reply::fuzz;
+pub(crate) use reply::fuzz;
 use reply::{Load, State};
 
 /// How long the meter may take to be read after an off, which is no part of the off.
@@ -317,25 +316,6 @@ impl Tasmota {
             Kind::Refused | Kind::Contradicted | Kind::Broken => self.plug.forget(),
         }
         self.device.clone()
-    }
-}
-
-/// When a lease is to end. What comes before it is armed takes time, and a plug that is met for the
-/// first time is asked a good deal: a lease armed in full after that would end too late.
-#[derive(Debug, Clone, Copy)]
-struct Term {
-    begun: Instant,
-    lease: Duration,
-}
-
-impl Term {
-    fn from_now(lease: Duration) -> Self {
-        Self { begun: Instant::now(), lease }
-    }
-
-    /// What is left of it, up to a second more.
-    fn left(&self) -> Duration {
-        self.lease.saturating_sub(Duration::from_secs(self.begun.elapsed().as_secs()))
     }
 }
 

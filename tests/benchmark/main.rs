@@ -17,8 +17,8 @@ use edge_protocol::command::Request;
 use edge_protocol::event::Event;
 use edgectl::control::Publication;
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{FakePlug, Profile};
 use edgectl::lab::site::Site;
+use plug_sim::{FakePlug, Profile};
 
 use figures::Table;
 use tests::within;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::command::Request;
 use edge_protocol::event::What;
-use edgectl::lab::plug::By;
+use plug_sim::By;
 use tests::ledger::Ledger;
 use tests::script;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::By;
 use nix::sys::signal::Signal;
+use plug_sim::By;
 use tests::desk::{Desk, Layout, now_ms};
 use tests::figure::{figure, is_long, spread};
 use tests::metronome::Metronome;

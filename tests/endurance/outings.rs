@@ -1,7 +1,7 @@
 //! When the power of a plug was cut, held against when it should have been.
 
 use anyhow::{Context as _, Result, ensure};
-use edgectl::lab::plug::{By, FakePlug};
+use plug_sim::{By, FakePlug};
 use serde_json::{Value, json};
 use tests::desk::Desk;
 use tests::metronome::Metronome;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::{FakePlug, Fault, Profile};
 use edgectl::lab::site::Site;
 use edgectl::lab::wall::now_ms;
+use plug_sim::{FakePlug, Fault, Profile};
 use serde_json::json;
 use tests::figure::{figure, is_long};
 use tests::vitals::{FLEETING, Vitals, occupied_bytes, rise};

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Fault;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
+use plug_sim::Fault;
 use serde_json::json;
 use tests::desk::{Desk, Layout, now_ms};
 use tests::figure::{figure, is_long};

@@ -11,7 +11,7 @@ mod watching;
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{FakePlug, Profile};
+use plug_sim::{FakePlug, Profile};
 use tests::operator::Operator;
 use tests::{Story, outlet, station};
 

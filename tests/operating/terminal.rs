@@ -5,10 +5,10 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
-use edgectl::lab::plug::Fault;
 use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use plug_sim::Fault;
 use tests::within;
 use tokio::process::Child;
 use tokio::sync::mpsc;

@@ -7,9 +7,9 @@
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::{Encoding, decode, decode_event, encode};
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{FakePlug, Profile};
 use edgectl::lab::site::Site;
 pub use edgectl::lab::wall::now_ms;
+use plug_sim::{FakePlug, Profile};
 use serde_json::{Value, json};
 
 use crate::protocol::{self, DOCUMENTS};

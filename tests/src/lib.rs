@@ -12,6 +12,7 @@ pub mod ask;
 pub mod browser;
 pub mod container;
 pub mod desk;
+pub mod diagnosis;
 pub mod far;
 pub mod figure;
 pub mod identity;
@@ -43,8 +44,8 @@ use edge_protocol::command::{Command, End, Request, SessionRef, SessionStart};
 use edge_protocol::event::{Event, What};
 use edge_protocol::id::CommandId;
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{FakePlug, Profile};
 use edgectl::lab::site::Site;
+use plug_sim::{FakePlug, Profile};
 
 /// Nothing that a story waits for takes longer, on a slow machine either.
 pub const PATIENCE: Duration = Duration::from_secs(60);

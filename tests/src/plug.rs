@@ -1,7 +1,7 @@
 //! Waiting for what a plug does, but not for ever.
 
 use anyhow::Result;
-use edgectl::lab::plug::FakePlug;
+use plug_sim::FakePlug;
 
 use crate::within;
 

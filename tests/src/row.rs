@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::{FakePlug, Profile};
+use plug_sim::{FakePlug, Profile};
 
 use crate::{Story, outlet, station};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use edge_protocol::codec::Encoding;
 use edgectl::ca::Validity;
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::json;
 use tests::desk::{Desk, Layout, now_ms};
 use tests::figure::{figure, is_long};
@@ -53,7 +53,7 @@ async fn alerts_fire_for_what_goes_wrong_at_outlets_links_and_queues() -> Result
         prometheus.fires(alert).await?;
         fired.push(alert);
     }
-    desk.plugs.iter().for_each(edgectl::lab::plug::FakePlug::clear_fault);
+    desk.plugs.iter().for_each(plug_sim::FakePlug::clear_fault);
     desk.told("session.ended").await?;
     prometheus.fires("EdgeAgentOffLate").await?;
     fired.push("EdgeAgentOffLate");

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::{Value, json};
 use tests::desk::{Desk, Leaf, now_ms};
 use tests::transcript::{fields, number, text};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::json;
 use tests::browser;
 use tests::desk::Desk;

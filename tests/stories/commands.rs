@@ -226,7 +226,7 @@ async fn a_session_is_abandoned_when_its_plug_can_not_be_reached() -> Result<()>
     let body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 60_000 });
     desk.ask("session.start", body).await?;
     desk.told("session.started").await?;
-    desk.plug(1).set_fault(edgectl::lab::plug::Fault::Unreachable);
+    desk.plug(1).set_fault(plug_sim::Fault::Unreachable);
     desk.ask("session.end", json!({ "session": "s-1" })).await?;
     let fault = desk.told("outlet.fault").await?;
     assert_eq!(fields(&fault), ["fault", "message", "outlet", "session", "since_ms"]);

@@ -1,6 +1,7 @@
 //! A GPIO relay has a lease as a plug has: its keeper switches it off at its time, whatever has
 //! become of the agent, and nobody else does.
 
+use std::convert::Infallible;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::Encoding;
 use edgectl::lab::agent::Agent;
+use edgectl::lab::site::Site;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::desk::{Desk, Layout, Leaf};
@@ -104,6 +106,15 @@ async fn a_relay_whose_agent_is_frozen_goes_off_at_its_time() -> Result<()> {
     Ok(())
 }
 
+/// Starts the agent and kills it, again and again.
+async fn crash_for_ever(site: &Site) -> Result<Infallible> {
+    loop {
+        let agent = Agent::launch(&site.folder().join("agent.toml"), site.folder())?;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(1..150))).await;
+        agent.kill()?;
+    }
+}
+
 #[tokio::test]
 async fn a_relay_whose_agent_starts_and_dies_again_and_again_goes_off_at_its_time() -> Result<()> {
     let (mut desk, _keeper) = keeping(1).await?;
@@ -111,17 +122,8 @@ async fn a_relay_whose_agent_starts_and_dies_again_and_again_goes_off_at_its_tim
     let watch = Watch::on(&desk.site, 1);
     let ends_at_ms = session(&mut desk, 1, "s-1", 1_500).await?;
     desk.agent.take().context("it runs")?.kill()?;
-    let crashing = async {
-        loop {
-            let agent = Agent::launch(&desk.site.folder().join("agent.toml"), desk.site.folder())?;
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..150))).await;
-            agent.kill()?;
-        }
-        #[expect(unreachable_code, reason = "names the type of a loop without an end")]
-        Ok::<(), anyhow::Error>(())
-    };
     let off_at_ms = tokio::select! {
-        crashed = crashing => return crashed,
+        crashed = crash_for_ever(&desk.site) => match crashed? {},
         off_at_ms = watch.off_at_ms(1) => off_at_ms?,
     };
     late_ms(off_at_ms, ends_at_ms)?;

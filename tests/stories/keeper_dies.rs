@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use tests::desk::Leaf;
 use tests::figure::{is_long, spread};
 use tests::keeper::{self, Keeper, Watch, is_on, line};
+use tests::program::edge_agent as edge_agent_says;
 use tests::time::{self, now_ms};
 use tests::transcript::number;
 
@@ -177,6 +178,20 @@ async fn a_frozen_keeper_is_given_up_and_the_off_done_without_it() -> Result<()>
     // What it was asked while it was frozen is over, and its own time comes: off is off.
     time::passes(ends_at_ms + MAX_LATE_MS / 2).await;
     assert_eq!(watch.switched(), [true, false]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn there_is_one_keeper_at_a_time() -> Result<()> {
+    let (mut desk, _keeper) = keeping(1).await?;
+    desk.start().await?;
+    session(&mut desk, 1, "s-1", 60_000).await?;
+    let config = desk.site.folder().join("agent.toml");
+    let second =
+        edge_agent_says(["keeper", "--config", config.to_str().unwrap_or_default()]).await?;
+    assert_eq!(second.code, Some(69));
+    assert!(second.err.contains("another keeper runs already"), "{second:?}");
+    assert!(is_on(&desk.site, 1));
     Ok(())
 }
 

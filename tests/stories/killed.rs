@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
 use edge_protocol::event::{NodeStarted, SessionEnded, StartReason, What};
-use edgectl::lab::plug::{By, Fault, Profile};
+use plug_sim::{By, Fault, Profile};
 use tests::ask::{pause, resume, start_on, start_with_grace};
 use tests::ledger::Ledger;
 use tests::plug::{goes_off, goes_on, is_unleased};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::{By, FakePlug, Profile};
+use plug_sim::{By, FakePlug, Profile};
 use serde_json::json;
 use tests::desk::{Desk, Layout, Leaf, now_ms};
 use tests::transcript::{number, text};
@@ -56,18 +56,28 @@ async fn the_first_plug_with_timed_power_is_leased_from_on_to_end() -> Result<()
 }
 
 #[tokio::test]
-async fn a_plug_with_pulse_time_only_is_leased_from_on_to_end() -> Result<()> {
+async fn a_plug_with_a_rule_timer_is_leased_from_on_to_end() -> Result<()> {
     the_lease_is_kept(Profile::tasmota_12_4()).await
 }
 
 #[tokio::test]
+async fn a_plug_with_pulse_time_only_is_leased_from_on_to_end() -> Result<()> {
+    the_lease_is_kept(without_rules(Profile::tasmota_12_4())).await
+}
+
+#[tokio::test]
 async fn a_plug_whose_pulse_time_a_query_ends_is_leased_from_on_to_end() -> Result<()> {
-    the_lease_is_kept(Profile::tasmota_9_3()).await
+    the_lease_is_kept(without_rules(Profile::tasmota_9_3())).await
 }
 
 #[tokio::test]
 async fn the_oldest_plug_is_leased_from_on_to_end() -> Result<()> {
     the_lease_is_kept(Profile::tasmota_8_5()).await
+}
+
+/// A build that has left the rules out, and so `RuleTimer` too.
+fn without_rules(profile: Profile) -> Profile {
+    Profile { rules: false, ..profile }
 }
 
 async fn the_lease_is_kept(profile: Profile) -> Result<()> {
@@ -106,7 +116,12 @@ async fn the_lease_is_kept(profile: Profile) -> Result<()> {
 
 #[tokio::test]
 async fn a_plug_is_never_on_without_a_lease() -> Result<()> {
-    for profile in [Profile::tasmota_14_4(), Profile::tasmota_12_4(), Profile::tasmota_9_3()] {
+    for profile in [
+        Profile::tasmota_14_4(),
+        Profile::tasmota_12_4(),
+        without_rules(Profile::tasmota_12_4()),
+        without_rules(Profile::tasmota_9_3()),
+    ] {
         let mut desk = with(profile).await?;
         let url = desk.plug(1).url();
         let plug = desk.plugs.remove(0);
@@ -140,7 +155,9 @@ async fn a_plug_is_never_on_without_a_lease() -> Result<()> {
 
 #[tokio::test]
 async fn a_plug_whose_node_has_died_cuts_the_power_by_itself() -> Result<()> {
-    for profile in [Profile::tasmota_14_4(), Profile::tasmota_12_4()] {
+    for profile in
+        [Profile::tasmota_14_4(), Profile::tasmota_12_4(), without_rules(Profile::tasmota_12_4())]
+    {
         let mut desk = with(profile).await?;
         let body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 1_500 });
         desk.ask("session.start", body).await?;
@@ -157,9 +174,11 @@ async fn a_plug_whose_node_has_died_cuts_the_power_by_itself() -> Result<()> {
 
 #[tokio::test]
 async fn a_leftover_timer_does_not_cut_the_next_session_short() -> Result<()> {
-    for (profile, leftover) in
-        [(Profile::tasmota_14_4(), "TimedPower1 3000"), (Profile::tasmota_12_4(), "PulseTime1 30")]
-    {
+    for (profile, leftover) in [
+        (Profile::tasmota_14_4(), "TimedPower1 3000"),
+        (Profile::tasmota_12_4(), "PulseTime1 30"),
+        (without_rules(Profile::tasmota_12_4()), "PulseTime1 30"),
+    ] {
         let mut desk = with(profile).await?;
         desk.plug(1).console(leftover);
         let body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 5_000 });

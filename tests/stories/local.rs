@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::{FakePlug, Fault, Profile};
+use plug_sim::{FakePlug, Fault, Profile};
 use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf};
 use tests::program::{Said, at_site, check, edge_agent};
@@ -11,6 +11,11 @@ use tests::transcript::text;
 /// `edge-agent outlet` at the desk's node.
 async fn outlet(desk: &Desk, arguments: &[&str]) -> Result<Said> {
     at_site(&desk.site, &[&["outlet"], arguments].concat()).await
+}
+
+/// `edge-agent explain` at the desk's node.
+async fn explain(desk: &Desk, arguments: &[&str]) -> Result<Said> {
+    at_site(&desk.site, &[&["explain"], arguments].concat()).await
 }
 
 fn said_so(said: &Said, words: &[&str]) {
@@ -128,9 +133,6 @@ async fn what_makes_no_sense_is_refused_by_its_reason() -> Result<()> {
 #[tokio::test]
 async fn an_outlet_is_explained_by_what_decides_and_what_comes_next() -> Result<()> {
     let mut desk = Desk::open(Encoding::Json, 1).await?;
-    let explain = async |desk: &Desk, arguments: &[&str]| {
-        at_site(&desk.site, &[&["explain"], arguments].concat()).await
-    };
     let said = explain(&desk, &["plug-1"]).await?;
     said_so(&said, &["plug-1 is off", "because   nothing covers it, and it rests off"]);
     let start = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 3_600_000 });

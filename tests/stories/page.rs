@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::{Value, json};
 use tests::desk::Desk;
 use tests::figure::figure;

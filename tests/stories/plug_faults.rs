@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use edge_protocol::event::{Code, Event, Fault as Told, Lease, Reason, What};
-use edgectl::lab::plug::{FakePlug, Fault};
+use plug_sim::{FakePlug, Fault};
 use tests::ask::{abandon, end, extend, start_on};
 use tests::plug::{goes_off, until};
 use tests::row::Row;

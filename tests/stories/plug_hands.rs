@@ -7,7 +7,7 @@ use anyhow::Result;
 use edge_protocol::codec::Encoding;
 use edge_protocol::event::{By as Told, Event, What};
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{By, FakePlug, Profile, Restart};
+use plug_sim::{By, FakePlug, Profile, Restart};
 use tests::ask::end;
 use tests::plug::{goes_off, goes_on, is_leased, is_unleased};
 use tests::{Story, outlet, start, station, time};

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use edge_protocol::codec::{Encoding, encode};
 use edge_protocol::command::Request;
 use edge_protocol::event::{Event, What};
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf, now_ms};
 use tests::protocol::{DOCUMENTS, said};
@@ -168,7 +168,7 @@ fn what_no_story_can_bring_about_is_as_documented_too() {
     use edge_protocol::event::{Clock, ClockedSession, NodeClock};
     let sessions =
         vec![ClockedSession { session: "s-1".parse().unwrap(), ends_at_ms: 1_763_690_000_000 }];
-    let what = What::NodeClock(NodeClock { step_ms: -1_500, sessions });
+    let what = What::NodeClock(NodeClock { step_ms: -1_500, sessions, off_for_ms: None });
     let event = Event {
         store: "9f3ac01b".to_owned(),
         seq: 1,

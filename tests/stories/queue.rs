@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Profile;
+use plug_sim::Profile;
 use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf, now_ms};
 use tests::transcript::{number, text};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use edge_protocol::codec::Encoding;
-use edgectl::lab::plug::Fault;
+use plug_sim::Fault;
 use serde_json::json;
 use tests::desk::{Desk, Layout};
 use tests::transcript::{number, seq, text};

@@ -4,6 +4,7 @@
 #![cfg(test)]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story waits for one kind of event")]
 
+mod keeper;
 mod packages;
 
 use anyhow::Result;

@@ -17,6 +17,10 @@ impl Agent {
             Question::Look(answer) => {
                 let _ = answer.send(self.snapshot());
             }
+            Question::Explain(outlet, answer) => {
+                let now = self.clock.now().boot;
+                let _ = answer.send(self.node.explain(&outlet, now).map(Box::new));
+            }
             Question::Order(order, answer) => self.ordered(order, answer),
             Question::Errand { outlet, errand, taken } => {
                 let _ = taken.send(self.send_on(&outlet, errand));

@@ -63,7 +63,7 @@ pub enum StartError {
         /// Which outlet.
         outlet: OutletId,
         /// What the driver said.
-        source: plug_driver::Error,
+        source: Box<plug_driver::Error>,
     },
     /// The control socket can't be opened.
     #[error("the control socket {} can't be opened", .path.display())]
@@ -276,6 +276,7 @@ fn settings(config: &Config, opened: &Opened, boot_id: String) -> io::Result<Set
         outlets: outlets.collect(),
         warn_before_ms: config.sessions.warn_before_ms.clone(),
         grace_ms: config.sessions.grace_ms,
+        stagger_ms: config.sessions.stagger_ms,
         outbox_max_bytes: config.outbox_max_bytes,
         tasks: TaskLimits {
             concurrency: config.tasks.concurrency,
@@ -296,6 +297,10 @@ fn outlet_settings(outlet: &OutletConfig) -> OutletSettings {
         button: outlet.button,
         leases: outlet.driver.leases(),
         definition: outlet.driver.definition(),
+        cut_below_mw: outlet.cut_below_mw,
+        min_off_ms: outlet.min_off_ms,
+        circuit: outlet.circuit.clone(),
+        rated_cycles: outlet.rated_cycles,
     }
 }
 
@@ -305,6 +310,6 @@ fn device(id: &OutletId, outlet: &OutletSettings) -> Result<Option<AnyOutlet>, S
         tracing::error!(outlet = %id, "another version's definition of an outlet can't be read");
         return Ok(None);
     };
-    let failed = |source| StartError::Outlet { outlet: id.clone(), source };
+    let failed = |error| StartError::Outlet { outlet: id.clone(), source: Box::new(error) };
     driver.device().map(Some).map_err(failed)
 }

@@ -1,6 +1,8 @@
 //! The commands: what each takes, does and tells.
 
+pub(crate) mod discover;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod identity;
 pub(crate) mod manual;
 pub(crate) mod outlet;

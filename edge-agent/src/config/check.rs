@@ -32,6 +32,8 @@ const MAX_ROOT_BYTES: usize = 256;
 const QUEUE_BYTES: RangeInclusive<u64> = 1024 * 1024..=1 << 40;
 /// Each task that waits costs memory.
 const MAX_QUEUED: RangeInclusive<u64> = 1..=1_000_000;
+/// A whole site would wait for its last outlet beyond that.
+const MAX_STAGGER_MS: u64 = 5_000;
 /// Each attempt is a process on a small machine.
 const CONCURRENCY: RangeInclusive<u64> = 1..=64;
 
@@ -152,7 +154,8 @@ fn sessions(file: &file::Sessions) -> Result<SessionDefaults, Flaw> {
     warn_before_ms.sort_unstable_by(|one, other| other.cmp(one));
     warn_before_ms.dedup();
     let grace_ms = ranged(file.grace_ms.as_ref(), "grace_ms", 0, 0..=MAX_GRACE_MS)?;
-    Ok(SessionDefaults { warn_before_ms, grace_ms })
+    let stagger_ms = ranged(file.stagger_ms.as_ref(), "stagger_ms", 300, 0..=MAX_STAGGER_MS)?;
+    Ok(SessionDefaults { warn_before_ms, grace_ms, stagger_ms })
 }
 
 fn tasks(file: file::Tasks) -> Result<Tasks, Flaw> {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use plug_driver::{AnyOutlet, GpioSettings, KeeperSettings, LineSettings, Secret, TasmotaSettings};
+use plug_driver::{
+    AnyOutlet, GpioSettings, KeeperSettings, LineSettings, Secret, ShellySettings, TasmotaSettings,
+};
 use serde::{Deserialize, Serialize};
 
 use super::named;
@@ -26,6 +28,19 @@ pub enum Driver {
         /// Where its web password is, where it has one.
         password_file: Option<PathBuf>,
     },
+    /// A Shelly plug, of any generation.
+    Shelly {
+        /// `http://HOST` or `http://HOST:PORT`, nothing behind it.
+        url: String,
+        /// Which of its relays, from 1.
+        relay: u8,
+        /// The user of a plug of the first generation; later ones have only `admin`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        username: Option<String>,
+        /// Where its password is, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password_file: Option<PathBuf>,
+    },
     /// A relay on a pin of this board.
     Gpio {
         /// The pin, and what drives it.
@@ -36,7 +51,11 @@ pub enum Driver {
         keeper: Option<PathBuf>,
     },
     /// No hardware: for trying things out.
-    Simulated,
+    Simulated {
+        /// What hangs on it draws so much while it is on, in milliwatts; without one it has no meter.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        load_mw: Option<u64>,
+    },
 }
 
 impl Driver {
@@ -45,8 +64,9 @@ impl Driver {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Tasmota { .. } => "tasmota",
+            Self::Shelly { .. } => "shelly",
             Self::Gpio { .. } => "gpio",
-            Self::Simulated => "simulated",
+            Self::Simulated { .. } => "simulated",
         }
     }
 
@@ -54,7 +74,7 @@ impl Driver {
     #[must_use]
     pub fn leases(&self) -> bool {
         match self {
-            Self::Tasmota { .. } | Self::Simulated => true,
+            Self::Tasmota { .. } | Self::Shelly { .. } | Self::Simulated { .. } => true,
             // By its keeper, a process of its own.
             Self::Gpio { keeper, .. } => keeper.is_some(),
         }
@@ -79,16 +99,19 @@ impl Driver {
     pub fn device(&self) -> Result<AnyOutlet, plug_driver::Error> {
         match self {
             Self::Tasmota { url, relay, username, password_file } => {
-                let password = password_file.as_deref().and_then(|file| {
-                    // The plug will refuse us, which is told; a session must still be ended.
-                    let unreadable = |error: &String| tracing::error!(file = %file.display(), error, "no password");
-                    password(file).inspect_err(unreadable).ok()
-                });
                 AnyOutlet::tasmota(TasmotaSettings {
                     url: url.clone(),
                     relay: *relay,
                     username: username.clone(),
-                    password: password.map(Secret::new),
+                    password: secret(password_file.as_deref()),
+                })
+            }
+            Self::Shelly { url, relay, username, password_file } => {
+                AnyOutlet::shelly(ShellySettings {
+                    url: url.clone(),
+                    relay: *relay,
+                    username: username.clone(),
+                    password: secret(password_file.as_deref()),
                 })
             }
             Self::Gpio { line, keeper } => {
@@ -100,9 +123,24 @@ impl Driver {
                 });
                 AnyOutlet::gpio(GpioSettings { line: line.clone(), keeper })
             }
-            Self::Simulated => Ok(AnyOutlet::simulated(plug_driver::Behaviour::default())),
+            Self::Simulated { load_mw } => {
+                let load_w = load_mw.map(|load_mw| {
+                    let milliwatts = u32::try_from(load_mw).unwrap_or(u32::MAX);
+                    f64::from(milliwatts) / 1_000.0
+                });
+                let behaviour = plug_driver::Behaviour::default();
+                Ok(AnyOutlet::simulated(plug_driver::Behaviour { load_w, ..behaviour }))
+            }
         }
     }
+}
+
+/// The password of a plug at its start. Without it the plug will refuse us, which is told; a session
+/// must still be ended.
+fn secret(file: Option<&Path>) -> Option<Secret> {
+    let file = file?;
+    let unreadable = |error: &String| tracing::error!(file = %file.display(), error, "no password");
+    password(file).inspect_err(unreadable).ok().map(Secret::new)
 }
 
 /// Reads a password file: its text without the line's end.

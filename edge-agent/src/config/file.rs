@@ -72,6 +72,7 @@ pub(super) struct ClockTable {
 pub(super) struct Sessions {
     pub(super) warn_before_ms: Option<Spanned<Vec<Spanned<u64>>>>,
     pub(super) grace_ms: Option<Spanned<u64>>,
+    pub(super) stagger_ms: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,6 +121,11 @@ pub(super) struct Outlet {
     pub(super) backend: Option<Spanned<Backend>>,
     pub(super) chip: Option<Spanned<String>>,
     pub(super) folder: Option<Spanned<PathBuf>>,
+    pub(super) load_w: Option<Spanned<f64>>,
+    pub(super) cut_below_w: Option<Spanned<f64>>,
+    pub(super) min_off_ms: Option<Spanned<u64>>,
+    pub(super) circuit: Option<Spanned<String>>,
+    pub(super) rated_cycles: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

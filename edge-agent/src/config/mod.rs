@@ -122,6 +122,8 @@ pub struct SessionDefaults {
     pub warn_before_ms: Vec<u64>,
     /// From the deadline to the off time.
     pub grace_ms: u64,
+    /// The least time between two ons of one circuit.
+    pub stagger_ms: u64,
 }
 
 /// The queue of tasks and what runs them.
@@ -148,6 +150,14 @@ pub struct OutletConfig {
     pub rest: Rest,
     /// What its button means within a session.
     pub button: Button,
+    /// Within the grace the cut comes as soon as the load draws less than this, in milliwatts.
+    pub cut_below_mw: Option<u64>,
+    /// How long it stays off at least.
+    pub min_off_ms: Option<u64>,
+    /// The circuit whose breaker its inrush loads; `None`: the node's one.
+    pub circuit: Option<String>,
+    /// How often its relay may close, where its data sheet says.
+    pub rated_cycles: Option<u64>,
 }
 
 /// What a customer uses.

@@ -1,6 +1,7 @@
 //! The outlets and stations of a configuration, checked against each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use edge_protocol::id::OutletId;
@@ -13,8 +14,16 @@ use super::{Flaw, OutletConfig, StationConfig};
 use crate::endpoint::Endpoint;
 use crate::node::settings::Rest;
 
-/// Tasmota numbers up to 32 relays.
+/// Tasmota numbers up to 32 relays, and no Shelly has more.
 const LAST_RELAY: u64 = 32;
+/// What a meter can tell apart at the least, and more than a household's fuse lets through.
+const WATTS: RangeInclusive<f64> = 0.1..=20_000.0;
+/// An hour is more than any compressor asks for.
+const MIN_OFF_MS: RangeInclusive<u64> = 1..=3_600_000;
+/// From the worst contactor to what no relay reaches.
+const CYCLES: RangeInclusive<u64> = 100..=100_000_000;
+/// The name of a circuit is a label, not a text.
+const MAX_CIRCUIT_BYTES: usize = 64;
 /// The user name that Tasmota has unless it was built with another.
 const TASMOTA_USERNAME: &str = "admin";
 
@@ -39,7 +48,19 @@ pub(super) fn outlets(
             let reason = format!("pin {} is the outlet {other}'s already", line.pin);
             return Err(Flaw::at(at, reason));
         }
-        outlets.push(OutletConfig { id, driver, rest: outlet.rest, button: outlet.button });
+        let limits = limits(&outlet)?;
+        let (rest, button) = (outlet.rest, outlet.button);
+        let Limits { cut_below_mw, min_off_ms, circuit, rated_cycles } = limits;
+        outlets.push(OutletConfig {
+            id,
+            driver,
+            rest,
+            button,
+            cut_below_mw,
+            min_off_ms,
+            circuit,
+            rated_cycles,
+        });
     }
     Ok(outlets)
 }
@@ -80,11 +101,68 @@ pub(super) fn stations(
     Ok(stations)
 }
 
+/// What is said of an outlet's load and relay, whatever drives it.
+struct Limits {
+    cut_below_mw: Option<u64>,
+    min_off_ms: Option<u64>,
+    circuit: Option<String>,
+    rated_cycles: Option<u64>,
+}
+
+fn limits(outlet: &file::Outlet) -> Result<Limits, Flaw> {
+    let cut_below_mw = outlet.cut_below_w.as_ref().map(|watts| milliwatts(watts, "cut_below_w"));
+    let cut_below_mw = cut_below_mw.transpose()?;
+    let ranged = |written: &Option<Spanned<u64>>, key, range: RangeInclusive<u64>| match written {
+        Some(value) if !range.contains(value.get_ref()) => {
+            let (least, most) = range.into_inner();
+            Err(Flaw::at(value, format!("{key} must be {least} to {most}")))
+        }
+        Some(value) => Ok(Some(*value.get_ref())),
+        None => Ok(None),
+    };
+    let circuit = match &outlet.circuit {
+        Some(name) if !(1..=MAX_CIRCUIT_BYTES).contains(&name.get_ref().len()) => {
+            let reason = format!("circuit must be 1 to {MAX_CIRCUIT_BYTES} bytes");
+            return Err(Flaw::at(name, reason));
+        }
+        Some(name) => Some(name.get_ref().clone()),
+        None => None,
+    };
+    Ok(Limits {
+        cut_below_mw,
+        min_off_ms: ranged(&outlet.min_off_ms, "min_off_ms", MIN_OFF_MS)?,
+        circuit,
+        rated_cycles: ranged(&outlet.rated_cycles, "rated_cycles", CYCLES)?,
+    })
+}
+
+fn milliwatts(written: &Spanned<f64>, key: &str) -> Result<u64, Flaw> {
+    let watts = *written.get_ref();
+    if !WATTS.contains(&watts) {
+        let (least, most) = WATTS.into_inner();
+        return Err(Flaw::at(written, format!("{key} must be {least} to {most} watts")));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is in a range that a u64 holds"
+    )]
+    Ok((watts * 1_000.0).round() as u64)
+}
+
 fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> {
+    if *outlet.driver.get_ref() != DriverName::Simulated {
+        let reason = "load_w is a simulated outlet's: any other measures what hangs on it";
+        outlet.load_w.as_ref().map_or(Ok(()), |load_w| Err(Flaw::at(load_w, reason)))?;
+    }
     match outlet.driver.get_ref() {
         DriverName::Tasmota => {
             no_gpio_keys(outlet, "tasmota")?;
             tasmota(outlet)
+        }
+        DriverName::Shelly => {
+            no_gpio_keys(outlet, "shelly")?;
+            shelly(outlet)
         }
         DriverName::Gpio => {
             no_plug_keys(outlet, "gpio")?;
@@ -94,15 +172,33 @@ fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> 
         DriverName::Simulated => {
             no_gpio_keys(outlet, "simulated")?;
             no_plug_keys(outlet, "simulated")?;
-            Ok(Driver::Simulated)
-        }
-        DriverName::Shelly => {
-            Err(Flaw::at(&outlet.driver, "driver = \"shelly\" is not yet supported"))
+            let load_mw = outlet.load_w.as_ref().map(|load_w| milliwatts(load_w, "load_w"));
+            Ok(Driver::Simulated { load_mw: load_mw.transpose()? })
         }
     }
 }
 
 fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
+    let plug = plug(outlet)?;
+    let username = plug.username.unwrap_or_else(|| TASMOTA_USERNAME.to_owned());
+    let Plug { url, relay, password_file, .. } = plug;
+    Ok(Driver::Tasmota { url, relay, username, password_file })
+}
+
+fn shelly(outlet: &file::Outlet) -> Result<Driver, Flaw> {
+    let Plug { url, relay, username, password_file } = plug(outlet)?;
+    Ok(Driver::Shelly { url, relay, username, password_file })
+}
+
+/// What every plug on the network is configured by.
+struct Plug {
+    url: String,
+    relay: u8,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+fn plug(outlet: &file::Outlet) -> Result<Plug, Flaw> {
     let url = outlet.url.as_ref().ok_or_else(|| missing(outlet, "url = \"http://…\""))?;
     Endpoint::parse(url.get_ref(), "http", 80)
         .map_err(|reason| Flaw::at(url, format!("url {reason}")))?;
@@ -111,13 +207,9 @@ fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
     if let (Some(username), None) = (&outlet.username, &password_file) {
         return Err(Flaw::at(username, "username means nothing without a password_file"));
     }
-    let username = outlet.username.as_ref().map_or(TASMOTA_USERNAME, |name| name.get_ref());
-    Ok(Driver::Tasmota {
-        url: url.get_ref().trim_end_matches('/').to_owned(),
-        relay,
-        username: username.to_owned(),
-        password_file,
-    })
+    let username = outlet.username.as_ref().map(|name| name.get_ref().clone());
+    let url = url.get_ref().trim_end_matches('/').to_owned();
+    Ok(Plug { url, relay, username, password_file })
 }
 
 fn password_file(file: &Spanned<PathBuf>) -> Result<PathBuf, Flaw> {

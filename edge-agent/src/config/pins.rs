@@ -140,8 +140,7 @@ fn driven_off_by_firmware(line: &LineSettings, firmware: &str) -> bool {
     firmware
         .lines()
         .filter_map(|text| text.trim().strip_prefix("gpio=")?.split_once('='))
-        .filter(|(pins, _)| covers(pins))
-        .last()
+        .rfind(|(pins, _)| covers(pins))
         .is_some_and(|(_, words)| {
             let mut words = words.split(',').map(str::trim);
             words.clone().any(|word| word == "op") && words.any(|word| word == firmware_word(line))
@@ -156,7 +155,16 @@ mod tests {
     fn outlet(pin: u16, active_low: bool, backend: Backend) -> OutletConfig {
         let driver = Driver::Gpio { line: LineSettings { pin, active_low, backend }, keeper: None };
         let id = "relay-1".parse().unwrap();
-        OutletConfig { id, driver, rest: Rest::Off, button: Button::Obey }
+        OutletConfig {
+            id,
+            driver,
+            rest: Rest::Off,
+            button: Button::Obey,
+            cut_below_mw: None,
+            min_off_ms: None,
+            circuit: None,
+            rated_cycles: None,
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Sketch {
     pub key_file: Option<PathBuf>,
     /// The outlets' passwords.
     pub password_files: Vec<PathBuf>,
+    /// The outlets' ids, as written.
+    pub outlets: Vec<String>,
 }
 
 impl Default for Sketch {
@@ -29,6 +31,7 @@ impl Default for Sketch {
             data_dir: check::DATA_DIR.into(),
             key_file: None,
             password_files: Vec::new(),
+            outlets: Vec::new(),
         }
     }
 }
@@ -47,15 +50,17 @@ impl Sketch {
             error(line, wrong.message().to_owned())
         })?;
         let default = Self::default();
-        let outlets = table.get("outlet").and_then(Value::as_array);
-        let password_files = outlets.into_iter().flatten().filter_map(|outlet| {
-            outlet.get("password_file").and_then(Value::as_str).map(PathBuf::from)
-        });
+        let in_outlets = |key: &str| {
+            let outlets = table.get("outlet").and_then(Value::as_array).into_iter().flatten();
+            let found = outlets.filter_map(|outlet| outlet.get(key)?.as_str().map(str::to_owned));
+            found.collect::<Vec<String>>()
+        };
         Ok(Self {
             socket: path_in(&table, "local", "socket").unwrap_or(default.socket),
             data_dir: path_in(&table, "node", "data_dir").unwrap_or(default.data_dir),
             key_file: path_in(&table, "broker", "key_file"),
-            password_files: password_files.collect(),
+            password_files: in_outlets("password_file").into_iter().map(PathBuf::from).collect(),
+            outlets: in_outlets("id"),
         })
     }
 }
@@ -72,7 +77,7 @@ mod tests {
     fn a_wrong_configuration_still_says_where_things_are() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = "nonsense = 1\n[local]\nsocket = \"/s\"\n[broker]\nkey_file = \"/k\"\n\
-                    [[outlet]]\npassword_file = \"/p\"\n[[outlet]]\nid = 7\n";
+                    [[outlet]]\nid = \"a\"\npassword_file = \"/p\"\n[[outlet]]\nid = 7\n";
         fs::write(file.path(), text).unwrap();
         let sketch = Sketch::of(file.path()).unwrap();
         let expected = Sketch {
@@ -80,6 +85,7 @@ mod tests {
             data_dir: "/var/lib/edge-agent".into(),
             key_file: Some("/k".into()),
             password_files: vec!["/p".into()],
+            outlets: vec!["a".to_owned()],
         };
         assert_eq!(sketch, expected);
         fs::write(file.path(), "[local]\nsocket = \n").unwrap();

@@ -17,7 +17,7 @@ fn the_shipped_example_is_a_configuration() {
     let site = Site::new();
     let config = site.load(&site.here(EXAMPLE)).unwrap();
     assert_eq!(config.node.as_str(), "pi-0042");
-    assert_eq!((config.outlets.len(), config.stations.len()), (3, 1));
+    assert_eq!((config.outlets.len(), config.stations.len()), (4, 1));
     let Driver::Tasmota { url, relay, username, password_file } = &config.outlets[0].driver else {
         panic!("{:?}", config.outlets[0]);
     };
@@ -30,6 +30,11 @@ fn the_shipped_example_is_a_configuration() {
     assert_eq!(keeper.as_deref(), Some(Path::new("/run/edge-agent-keeper/keeper.sock")));
     assert!(config.outlets[1].driver.leases());
     assert_eq!((config.outlets[2].rest, config.outlets[2].button), (Rest::On, Button::Obey));
+    let Driver::Shelly { url, relay, username, password_file } = &config.outlets[3].driver else {
+        panic!("{:?}", config.outlets[3]);
+    };
+    assert_eq!((url.as_str(), *relay, username), ("http://192.0.2.51", 1, &None));
+    assert!(password_file.as_ref().unwrap().ends_with("plug-08.password"));
     assert_eq!(config.hash.len(), 64);
     assert_eq!(config.warnings, [""; 0]);
 }
@@ -115,6 +120,37 @@ fn a_mistake_is_told_by_its_line_and_its_reason() {
         ("[local]\nlisten = \"192.0.2.1:9780\"", 7, "listen must be on loopback"),
         ("[local]\nlisten = \"localhost:9780\"", 7, "listen must be ADDRESS:PORT"),
         ("[local]\nlisten = \"9780\"", 7, "listen must be ADDRESS:PORT"),
+        ("[sessions]\nstagger_ms = 5001", 7, "stagger_ms must be 0 to 5000"),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\ncut_below_w = 0.0",
+            9,
+            "cut_below_w must be 0.1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\nload_w = -1.0",
+            9,
+            "load_w must be 0.1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"gpio\"\npin = 1\nload_w = 1.0",
+            10,
+            "a simulated outlet's",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\nmin_off_ms = 3600001",
+            9,
+            "min_off_ms must be 1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\ncircuit = \"\"",
+            9,
+            "circuit must be 1 to",
+        ),
+        (
+            "[[outlet]]\nid = \"a\"\ndriver = \"simulated\"\nrated_cycles = 99",
+            9,
+            "rated_cycles must be 100 to",
+        ),
         ("[sessions]\ngrace_ms = \"soon\"", 7, "invalid type: string \"soon\""),
         ("[sessions]\ngrace_ms = 1\ngrace_ms = 2", 8, "duplicate key"),
         ("[sessions", 6, "unclosed table"),
@@ -130,11 +166,21 @@ fn a_mistake_in_an_outlet_or_a_station_is_told_by_its_line_and_its_reason() {
     let site = Site::new();
     let outlet = "[[outlet]]\nid = \"a\"\ndriver = "; // Lines 6, 7 and 8.
     let plug = &format!("{outlet}\"tasmota\"\nurl = \"http://192.0.2.1\"\n"); // Lines 6 to 9.
+    let shelly = &plug.replace("tasmota", "shelly"); // Lines 6 to 9.
     let pin = &format!("{outlet}\"gpio\"\npin = 4\n"); // Lines 6 to 9.
     let both = &format!("{pin}[[outlet]]\nid = \"b\"\ndriver = \"simulated\"\n"); // Lines 6 to 12.
     for (text, line, reason) in [
         (format!("{outlet}\"zwave\""), 8, "unknown variant `zwave`"),
-        (format!("{outlet}\"shelly\""), 8, "driver = \"shelly\" is not yet supported"),
+        (format!("{outlet}\"shelly\""), 8, "the outlet a needs url"),
+        (
+            format!("{outlet}\"shelly\"\nurl = \"http://admin:x@plug\""),
+            9,
+            "url must be http://HOST",
+        ),
+        (format!("{shelly}relay = 0"), 10, "relay must be 1 to 32"),
+        (format!("{shelly}pin = 4"), 10, "pin is no key of the driver shelly"),
+        (format!("{shelly}backend = \"cdev\""), 10, "backend is no key of the driver shelly"),
+        (format!("{shelly}username = \"admin\""), 10, "without a password_file"),
         (format!("{pin}backend = \"sysfs\""), 10, "unknown variant `sysfs`"),
         (format!("{pin}chip = \"gpiochip1\""), 10, "chip goes with backend = \"cdev\""),
         (format!("{pin}folder = \"/tmp\""), 10, "folder goes with backend = \"files\""),
@@ -309,6 +355,59 @@ fn a_file_without_a_broker_is_told_so() {
     assert_eq!(told, (Some(1), "missing field `broker`".to_owned()));
 }
 
+#[test]
+fn a_shelly_as_kept_with_a_session_is_read_again() {
+    for text in [
+        r#"{"driver":"shelly","url":"http://192.0.2.51","relay":1}"#,
+        r#"{"driver":"shelly","url":"http://192.0.2.51","relay":2,"username":"admin","password_file":"/etc/edge-agent/plug-08.password"}"#,
+    ] {
+        assert_eq!(Driver::defined(text).unwrap().definition(), text);
+    }
+}
+
+#[test]
+fn what_discovery_writes_is_a_configuration() {
+    let site = Site::new();
+    let found = |family, name: &str, relays, password_needed| plug_driver::discover::Found {
+        family,
+        generation: Some(1),
+        firmware: "v1.14.0 \u{7} \"x\"".to_owned(),
+        name: name.to_owned(),
+        url: "http://192.0.2.7:8080".to_owned(),
+        relays,
+        metered: None,
+        password_needed,
+    };
+    let (tasmota, shelly) =
+        (plug_driver::discover::Family::Tasmota, plug_driver::discover::Family::Shelly);
+    let found = [
+        found(shelly, "", Some(4), false),
+        found(shelly, "Küche \"links\"\n[node]", None, true),
+        found(tasmota, "plug-07", Some(1), false),
+        found(tasmota, "plug-07", Some(2), true),
+        found(tasmota, &"-x".repeat(99), Some(1), true),
+    ];
+    let taken = std::collections::BTreeSet::from(["plug-07".to_owned()]);
+    let text = plug_driver::discover::outlets(&found, &taken);
+    let config = site.load(&format!("{}{text}", site.broker())).unwrap();
+    assert_eq!(config.outlets.len(), 9, "{text}");
+    assert!(config.outlets.iter().all(|outlet| outlet.id.as_str() != "plug-07"));
+    // And with what it says of passwords, once there are some.
+    for outlet in &config.outlets {
+        let file = site.room.path().join(format!("{}.password", outlet.id));
+        fs::write(file, "joker").unwrap();
+    }
+    let said: String = text.lines().map(|line| format!("{}\n", uncommented(line))).collect();
+    let config = site.load(&site.here(&format!("{}{said}", site.broker()))).unwrap();
+    let passwords = config.outlets.iter().filter(|outlet| match &outlet.driver {
+        Driver::Shelly { password_file, .. } | Driver::Tasmota { password_file, .. } => {
+            password_file.is_some()
+        }
+        Driver::Gpio { .. } | Driver::Simulated { .. } => false,
+    });
+    assert_eq!(passwords.count(), 4, "{said}");
+}
+
 /// A directory with the certificates that a configuration names.
 struct Site {
     room: TempDir,
@@ -318,7 +417,9 @@ impl Site {
     fn new() -> Self {
         let site = Self { room: tempfile::tempdir().unwrap() };
         fs::write(site.room.path().join("ca.pem"), certificate(Some("site CA"), 2100).0).unwrap();
-        fs::write(site.room.path().join("plug-07.password"), "pass word\n").unwrap();
+        for file in ["plug-07.password", "plug-08.password"] {
+            fs::write(site.room.path().join(file), "pass word\n").unwrap();
+        }
         site.identify(certificate(Some("pi-0042"), 2100));
         site
     }

@@ -1,6 +1,7 @@
 //! Whether an agent runs: the one question on which all else depends.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -16,6 +17,8 @@ pub(super) enum Presence {
     Runs(Box<Report>),
     /// Somebody works with its store, or listens at its socket, and can't be asked.
     Silent(AskError),
+    /// This user may not know.
+    Hidden,
     /// Nobody does.
     Absent,
 }
@@ -25,7 +28,12 @@ impl Presence {
     pub(super) async fn of(sketch: &Sketch) -> Self {
         match local::ask::<Report>(&sketch.socket, &Ask::Status {}).await {
             Ok(report) => Self::Runs(Box::new(report)),
-            Err(AskError::NotRunning { .. }) if !is_held(&sketch.data_dir) => Self::Absent,
+            Err(silent @ AskError::NotRunning { .. }) => match is_held(&sketch.data_dir) {
+                Some(false) => Self::Absent,
+                Some(true) => Self::Silent(silent),
+                None => Self::Hidden,
+            },
+            Err(AskError::NotAllowed { .. }) => Self::Hidden,
             Err(silent) => Self::Silent(silent),
         }
     }
@@ -34,24 +42,24 @@ impl Presence {
     pub(super) fn report(&self) -> Option<&Report> {
         match self {
             Self::Runs(report) => Some(report),
-            Self::Silent(_) | Self::Absent => None,
+            Self::Silent(_) | Self::Hidden | Self::Absent => None,
         }
     }
 
     pub(super) fn into_report(self) -> Option<Report> {
         match self {
             Self::Runs(report) => Some(*report),
-            Self::Silent(_) | Self::Absent => None,
+            Self::Silent(_) | Self::Hidden | Self::Absent => None,
         }
     }
 }
 
-/// Whether a process holds the store in `data_dir`. What can't be opened is held by somebody else's
-/// word: better ask too little of a broker than throw out an agent.
-fn is_held(data_dir: &Path) -> bool {
+/// Whether a process holds the store in `data_dir`; none where this user may not look.
+fn is_held(data_dir: &Path) -> Option<bool> {
     match File::options().read(true).open(data_dir.join("lock")) {
-        Ok(lock) => Flock::lock(lock, FlockArg::LockSharedNonblock).is_err(),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        Ok(lock) => Some(Flock::lock(lock, FlockArg::LockSharedNonblock).is_err()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(false),
+        Err(_) => None,
     }
 }
 
@@ -75,9 +83,14 @@ pub(super) fn check(presence: &Presence, config: Option<&Config>, lines: &mut Li
                 lines.ok("agent", found);
             }
         }
-        Presence::Silent(AskError::NotAllowed { socket, .. }) => {
-            let found = format!("its socket {} is not yours to open", socket.display());
+        Presence::Hidden => {
+            let found = "whether one runs is not for this user to know";
             lines.wrong("agent", found, "run this with sudo");
+        }
+        Presence::Silent(AskError::NotRunning { socket, .. }) => {
+            let found =
+                format!("somebody holds its store, and nobody answers at {}", socket.display());
+            lines.wrong("agent", found, "systemctl restart edge-agent");
         }
         Presence::Silent(error) => {
             let found = format!("it does not answer: {}", crate::chain(error));

@@ -15,7 +15,7 @@ use super::clock::instant;
 use super::diagnosis::{Lines, State};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
-use crate::host::figures::Machine;
+use crate::host::figures::{Agent, Figures, Machine};
 use crate::link::probe::{self, Guest};
 use crate::link::{self, Stay};
 use crate::local::Report;
@@ -41,7 +41,7 @@ pub(super) async fn check(config: &Config, presence: &Presence, now: Now, lines:
     let visitor = Visitor { config, topics, tls, now };
     let mut works = match presence {
         Presence::Runs(report) => visitor.agent_says(report, lines),
-        Presence::Silent(_) | Presence::Absent => false,
+        Presence::Silent(_) | Presence::Hidden | Presence::Absent => false,
     };
     let alone = matches!(presence, Presence::Absent);
     let mut broken = Vec::new();
@@ -197,7 +197,9 @@ impl Visitor<'_> {
             }
         }
         let topic = self.topics.telemetry();
+        // Of the machine: this program is not the agent.
         let figures = Machine::of(&self.config.data_dir).read();
+        let figures = Figures { agent: Agent::default(), ..figures };
         let telemetry = encode(self.config.broker.encoding, &figures.telemetry(self.now, None));
         let remedy =
             "let the node write events, status, state and telemetry, in the broker's rules";

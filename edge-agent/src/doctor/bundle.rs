@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use self::secrets::Secrets;
 use super::Examination;
 use crate::host::clock::{Clock, ClockSource};
-use crate::host::figures::Machine;
+use crate::host::figures::{Agent, Figures, Machine};
 
 /// Enough for a day of a busy node.
 const JOURNAL_LINES: &str = "2000";
@@ -82,7 +82,8 @@ fn machine(data_dir: &Path) -> String {
         "kernel": read("/proc/sys/kernel/osrelease").trim(),
         "architecture": std::env::consts::ARCH,
         "hardware": machine.hardware(),
-        "figures": machine.read().telemetry(now, None),
+        // Of the machine, not of this program, which is not the agent.
+        "figures": Figures { agent: Agent::default(), ..machine.read() }.telemetry(now, None),
     });
     machine.to_string()
 }

@@ -75,7 +75,7 @@ fn configuration(path: &Path, lines: &mut Lines) -> Option<Config> {
     match config::load(path) {
         Ok(config) => {
             let (outlets, stations) = (config.outlets.len(), config.stations.len());
-            let found = format!("{}: {outlets} outlets, {stations} stations", path.display());
+            let found = format!("{}: outlets {outlets}, stations {stations}", path.display());
             lines.ok("configuration", found);
             Some(config)
         }

@@ -31,7 +31,7 @@ pub(super) async fn check(
             Presence::Runs(_) => by_agent(config, outlet, fix).await,
             Presence::Absent => by_oneself(outlet, fix).await,
             // It may well work with the plug, and can't be asked.
-            Presence::Silent(_) => continue,
+            Presence::Silent(_) | Presence::Hidden => continue,
         };
         if let (Presence::Runs(report), Ok(reading)) = (presence, &mut found.reading) {
             let detail = report.outlets.iter().find(|detail| detail.outlet == outlet.id);

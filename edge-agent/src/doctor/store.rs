@@ -20,8 +20,10 @@ pub(super) fn check(sketch: &Sketch, presence: &Presence, lines: &mut Lines) {
     let dir = &sketch.data_dir;
     store(dir, presence, lines);
     aside(dir, lines);
-    let figures = Machine::of(dir).read();
-    space(dir, &figures, lines);
+    // Before the first start there is only the folder that it is to be in.
+    let there = dir.ancestors().find(|folder| folder.exists()).unwrap_or(dir);
+    let figures = Machine::of(there).read();
+    space(&figures, lines);
     wear(&figures, lines);
 }
 
@@ -75,10 +77,10 @@ fn aside(dir: &Path, lines: &mut Lines) {
     }
 }
 
-fn space(dir: &Path, figures: &Figures, lines: &mut Lines) {
+fn space(figures: &Figures, lines: &mut Lines) {
     const CHECK: &str = "free space";
     let Some(room) = figures.disk_space else {
-        return lines.ok(CHECK, format!("not known: {} is not there yet", dir.display()));
+        return lines.warning(CHECK, "the system does not tell", "look at it with `df`");
     };
     let (free, all) = (room.available_bytes / MIB, room.bytes / MIB);
     let found = format!("{free} MiB of {all} MiB");
@@ -131,7 +133,7 @@ mod tests {
         ] {
             let disk_space = Some(Space { available_bytes, bytes: u64::MAX });
             let figures = Figures { disk_space, ..Figures::default() };
-            let lines = of(|lines| space(Path::new("/data"), &figures, lines));
+            let lines = of(|lines| space(&figures, lines));
             assert_eq!(lines[0].0, state, "{}", lines[0].1);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use plug_driver::Kind;
 use plug_driver::keeper::{Answer, MAX_BYTES, Op, Request, VERSION};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Take};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
@@ -78,11 +78,7 @@ async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) -> io::Result<()> {
         return Ok(());
     };
     read?;
-    // A keeper that was frozen finds requests whose askers have long done something else. An off
-    // is as good late; an on is not.
-    let has_gone = |reader: &BufReader<Take<OwnedReadHalf>>| {
-        matches!(reader.get_ref().get_ref().try_read(&mut [0]), Ok(0))
-    };
+    let reader = reader.into_inner().into_inner();
     let answer = match serde_json::from_slice::<Request>(&line) {
         Ok(request) if request.op == Op::On && has_gone(&reader) => return Ok(()),
         Ok(request) => {
@@ -105,4 +101,10 @@ async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) -> io::Result<()> {
         Ok(written) => written,
         Err(_) => Ok(()),
     }
+}
+
+/// Whether the asker no longer waits. A keeper that was frozen finds requests whose askers have
+/// long done something else: an off is as good late, an on is not.
+fn has_gone(reader: &OwnedReadHalf) -> bool {
+    matches!(reader.try_read(&mut [0]), Ok(0))
 }

@@ -148,6 +148,11 @@ impl Keeper {
                 kept.right = Right::Until(now);
             }
         }
+        self.forget();
+    }
+
+    /// Forgets lines that nobody names and that may not be on.
+    fn forget(&mut self) {
         self.lines.retain(|_, kept| kept.rest.is_some() || kept.right != Right::None);
     }
 
@@ -165,6 +170,7 @@ impl Keeper {
             let message = format!("this keeper speaks version {VERSION}, not {}", request.v);
             return Err(refuse(Kind::Refused, message));
         }
+        self.forget();
         let Some(kept) = self.adopt(&line, now) else {
             let message = format!("there are {MAX_LINES} lines already");
             return Err(refuse(Kind::Refused, message));

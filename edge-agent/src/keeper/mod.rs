@@ -6,11 +6,12 @@
 
 mod clients;
 mod guard;
-#[cfg(test)]
-mod guard_tests;
 mod hands;
 mod record;
+#[cfg(test)]
+mod tests;
 
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ use crate::node::time::BootMs;
 const FOLDER: &str = "/run/edge-agent-keeper";
 /// The socket's name where the configuration can't be read.
 const SOCKET: &str = "keeper.sock";
+/// Held by the keeper of this folder.
+const LOCK: &str = "keeper.lock";
 /// How often a keeper without a watchdog looks around.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -48,6 +51,12 @@ pub enum KeeperError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another keeper has the same lines.
+    #[error("another keeper runs already, with its leases in {}", .folder.display())]
+    Taken {
+        /// Where its leases are.
+        folder: PathBuf,
     },
     /// The system gives no boot id, timer or signal.
     #[error("the system refuses {what}")]
@@ -99,7 +108,9 @@ pub async fn run(config: PathBuf) -> Result<(), KeeperError> {
         Some(Guarded { socket: Some(socket), .. }) => socket.clone(),
         None => folder(None).join(SOCKET),
     };
-    let records = Records::new(&folder(Some(&socket)));
+    let folder = folder(Some(&socket));
+    let _alone = alone(&folder)?;
+    let records = Records::new(&folder);
     let (left, flaws) = records.read();
     for flaw in flaws {
         tracing::error!("a lease can't be read, so its line has none: {flaw}");
@@ -109,7 +120,8 @@ pub async fn run(config: PathBuf) -> Result<(), KeeperError> {
     let mut shell =
         Shell { keeper, hands: Hands::new(records, boot_id), source, systemd, told: None };
     for job in resumed {
-        shell.perform(job).await;
+        // A line that can't be had yet is off at its time all the same.
+        let _logged = shell.perform(job).await;
     }
     // What nobody has a right to goes off before anything else is done.
     shell.settle().await;
@@ -130,6 +142,27 @@ pub async fn run(config: PathBuf) -> Result<(), KeeperError> {
     shell.turn(clients, alarm, &progress, pulse, stopped).await;
     shell.systemd.stopping();
     Ok(())
+}
+
+/// What no two keepers of one folder have at a time; the kernel takes it back from a dead one.
+/// Where it can't be had for another reason, lines are guarded all the same.
+fn alone(folder: &Path) -> Result<Option<File>, KeeperError> {
+    let lock = fs::create_dir_all(folder).and_then(|()| File::create(folder.join(LOCK)));
+    let lock = match lock {
+        Ok(lock) => lock,
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "the keeper's lock can't be made");
+            return Ok(None);
+        }
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(KeeperError::Taken { folder: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(folder = %folder.display(), %error, "the keeper's lock can't be taken");
+            Ok(None)
+        }
+    }
 }
 
 /// The keeper and what it acts with.
@@ -170,7 +203,8 @@ impl Shell {
     async fn settle(&mut self) {
         for job in self.keeper.due(now()) {
             tracing::info!(line = job.line.name(), "its lease is over: off");
-            self.perform(job).await;
+            // What fails is tried again when it is next due.
+            let _logged = self.perform(job).await;
         }
         let (lines, on) = self.keeper.count();
         let status = format!("{lines} lines, {on} may be on");
@@ -271,7 +305,7 @@ impl Configuration {
 
     fn state(&self) -> Option<(u64, i64, i64, u64)> {
         use std::os::unix::fs::MetadataExt as _;
-        let state = std::fs::metadata(&self.path).ok()?;
+        let state = fs::metadata(&self.path).ok()?;
         Some((state.ino(), state.mtime(), state.mtime_nsec(), state.size()))
     }
 }

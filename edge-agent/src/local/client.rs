@@ -75,7 +75,7 @@ pub async fn ask<T: DeserializeOwned>(socket: &Path, ask: &Ask) -> Result<T, Ask
         }
     };
     let patience = match ask {
-        Ask::Status {} | Ask::Set { .. } | Ask::Release { .. } => PATIENCE,
+        Ask::Status {} | Ask::Set { .. } | Ask::Release { .. } | Ask::Explain { .. } => PATIENCE,
         Ask::Read { .. } | Ask::Audit { .. } | Ask::Mend { .. } => DEVICE_PATIENCE,
     };
     let mut stream = UnixStream::connect(socket).await.map_err(connect)?;

@@ -35,6 +35,7 @@ pub(crate) fn report() -> Report {
         off_at_ms: Some(AT_MS + 65_000),
         hold: None,
         fault: Some(Fault::Unreachable),
+        worn_percent: Some(84),
     };
     let detail = OutletDetail {
         outlet: "plug-1".parse().unwrap(),
@@ -42,6 +43,12 @@ pub(crate) fn report() -> Report {
         proof: Some(Proof::LeaseConfirmed),
         fault_since_ms: Some(AT_MS - 5_000),
         fault_message: Some("no answer".to_owned()),
+        power_mw: Some(58_400),
+        energy_mwh: Some(1_234_567),
+        cycles: 42_000,
+        rated_cycles: 50_000,
+        waited_for_min_off: 1,
+        waited_for_stagger: 2,
     };
     let session = SessionState {
         session: "s-1".parse().unwrap(),
@@ -103,7 +110,11 @@ fn meter() -> Meter {
     let (fault, message) = (Fault::Unreachable, "no answer".to_owned());
     let fault = OutletFault { outlet, session: None, fault, message, since_ms: AT_MS };
     meter.told(&event(What::OutletFault(fault)));
-    meter.told(&event(What::NodeClock(NodeClock { step_ms: -1_500, sessions: Vec::new() })));
+    meter.told(&event(What::NodeClock(NodeClock {
+        step_ms: -1_500,
+        sessions: Vec::new(),
+        off_for_ms: None,
+    })));
     meter.told(&event(What::CommandRejected(CommandRejected {
         command: None,
         code: edge_protocol::event::Code::Malformed,

@@ -25,6 +25,7 @@ pub use self::request::{Ask, Done, ReadBack, Refused, RefusedCode, VERSION};
 use crate::drivers::Errand;
 use crate::metrics::Meter;
 pub use crate::node::OutletDetail;
+use crate::node::explain::Explanation;
 use crate::node::time::Now;
 use crate::node::{LocalOrder, Rejection};
 
@@ -106,6 +107,8 @@ pub(crate) enum Question {
     Look(oneshot::Sender<Snapshot>),
     /// A field tech's order; answered once it is on disk.
     Order(LocalOrder, oneshot::Sender<Result<(), Rejection>>),
+    /// Why an outlet is as it is; none where there is no such outlet.
+    Explain(OutletId, oneshot::Sender<Option<Box<Explanation>>>),
     /// Something of a device, which its own task does and answers.
     Errand {
         outlet: OutletId,

@@ -55,6 +55,11 @@ pub enum Ask {
         /// Which outlet.
         outlet: OutletId,
     },
+    /// Why it is on or off; answered with [`crate::node::explain::Explanation`].
+    Explain {
+        /// Which outlet.
+        outlet: OutletId,
+    },
     /// Looks at the device's settings; answered with [`crate::audit::Audited`].
     Audit {
         /// Which outlet.
@@ -91,6 +96,9 @@ pub struct ReadBack {
     /// The power of its load, where it measures that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_w: Option<f64>,
+    /// The energy that its load has taken since the device's register began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_wh: Option<f64>,
 }
 
 impl ReadBack {
@@ -123,6 +131,7 @@ impl From<&plug_driver::Reading> for ReadBack {
             leases: reading.lease != LeaseReading::Unsupported,
             uptime_ms: reading.uptime.map(millis),
             power_w: reading.power_w,
+            energy_wh: reading.energy_wh,
         }
     }
 }
@@ -239,7 +248,8 @@ impl Ask {
             .map_err(|error| Refused::new(RefusedCode::Invalid, error.to_string()))
     }
 
-    const NAMES: [&'static str; 6] = ["status", "set", "release", "read", "audit", "mend"];
+    const NAMES: [&'static str; 7] =
+        ["status", "set", "release", "read", "explain", "audit", "mend"];
 }
 
 /// Reads an answer: what was asked for, or why not.

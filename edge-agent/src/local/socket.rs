@@ -110,6 +110,7 @@ async fn answer(ask: Ask, source: &Source) -> Result<Vec<u8>, Refused> {
             let reading = source.errand(&outlet, Errand::Read).await?;
             Ok(written(&ReadBack::from(&reading)))
         }
+        Ask::Explain { outlet } => Ok(written(&source.explain(outlet).await?)),
         Ask::Audit { outlet } => Ok(written(&audit::audit(&mut Device { source, outlet }).await?)),
         Ask::Mend { outlet } => Ok(written(&audit::mend(&mut Device { source, outlet }).await?)),
     }

@@ -18,6 +18,7 @@ use crate::drivers::{Errand, Told};
 use crate::host::figures::{Figures, Machine};
 use crate::metrics;
 use crate::node::LocalOrder;
+use crate::node::explain::Explanation;
 
 /// How old a text may be that is handed out again.
 const FRESH: Duration = Duration::from_millis(500);
@@ -89,6 +90,16 @@ impl Source {
                 Err(Refused::new(RefusedCode::Busy, reason))
             }
         }
+    }
+
+    /// Why an outlet is as it is.
+    pub(crate) async fn explain(&self, outlet: OutletId) -> Result<Explanation, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let unknown = format!("this node has no outlet {outlet}");
+        self.ask(Question::Explain(outlet, answer)).await?;
+        let explanation = timeout(PATIENCE, answered).await.ok().and_then(Result::ok);
+        let explanation = explanation.ok_or_else(gone)?;
+        explanation.map(|it| *it).ok_or_else(|| Refused::new(RefusedCode::UnknownOutlet, unknown))
     }
 
     /// Has an outlet's own task do something, again where an order to the outlet took its place.

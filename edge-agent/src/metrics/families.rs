@@ -9,6 +9,7 @@ use super::meter::{FAULTS, Meter};
 use super::text::{Exposition, Kind, from_ms};
 use crate::host::figures::Figures;
 use crate::local::{Report, StoreReport};
+use crate::node::OutletDetail;
 use crate::node::time::Now;
 
 /// The phases that a session of the state can be in.
@@ -33,6 +34,7 @@ pub(crate) fn text(reading: &Reading<'_>) -> String {
     sessions(&mut out, reading);
     tasks(&mut out, reading);
     outlets(&mut out, reading.report);
+    loads(&mut out, &reading.report.outlets);
     plugs(&mut out, reading.meter);
     store(&mut out, reading);
     host::write(&mut out, reading.now, reading.figures);
@@ -219,6 +221,56 @@ fn outlets(out: &mut Exposition, report: &Report) {
         for fault in FAULTS {
             let labels = [("outlet", outlet.outlet.as_str()), ("fault", &name(&fault))];
             family.sample(&labels, u8::from(outlet.fault == Some(fault)));
+        }
+    }
+}
+
+/// What hangs on them, and how their relays wear.
+fn loads(out: &mut Exposition, outlets: &[OutletDetail]) {
+    let mut family = out.family(
+        "edge_agent_outlet_power_watts",
+        Kind::Gauge,
+        "What the load draws, where the plug measures it.",
+    );
+    for outlet in outlets {
+        if let Some(power_mw) = outlet.power_mw {
+            family.sample(&[("outlet", outlet.outlet.as_str())], from_ms(power_mw));
+        }
+    }
+    let mut family = out.family(
+        "edge_agent_outlet_energy_watt_hours_total",
+        Kind::Counter,
+        "What the plug's register of energy shows, where it has one.",
+    );
+    for outlet in outlets {
+        if let Some(energy_mwh) = outlet.energy_mwh {
+            family.sample(&[("outlet", outlet.outlet.as_str())], from_ms(energy_mwh));
+        }
+    }
+    let mut family = out.family(
+        "edge_agent_outlet_cycles_total",
+        Kind::Counter,
+        "How often the relay was found to have closed, since the store was made.",
+    );
+    for outlet in outlets {
+        family.sample(&[("outlet", outlet.outlet.as_str())], outlet.cycles);
+    }
+    let mut family =
+        out.family("edge_agent_outlet_rated_cycles", Kind::Gauge, "How often the relay may close.");
+    for outlet in outlets {
+        family.sample(&[("outlet", outlet.outlet.as_str())], outlet.rated_cycles);
+    }
+    let mut family = out.family(
+        "edge_agent_outlet_delayed_ons_total",
+        Kind::Counter,
+        "Ons that waited, and for what. No off ever does.",
+    );
+    for outlet in outlets {
+        for (reason, count) in
+            [("min_off", outlet.waited_for_min_off), ("stagger", outlet.waited_for_stagger)]
+        {
+            let labels = [("outlet", outlet.outlet.as_str()), ("reason", reason)];
+            family.sample(&labels, count);
         }
     }
 }

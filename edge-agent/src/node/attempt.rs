@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use edge_protocol::codec::{self, Encoding};
 use edge_protocol::command::Work;
-use edge_protocol::event::{TaskNews, What};
+use edge_protocol::event::{By, TaskNews, What};
 use edge_protocol::id::{CommandId, OutletId, TaskId};
 use edge_protocol::limits::{MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, MAX_RESULT_DEPTH};
 use serde_json::{Map, Value};
@@ -141,6 +141,15 @@ impl Node {
     pub(super) fn cycle_wants(&self, id: &OutletId, covered: Want) -> Option<Want> {
         let cycles = self.attempts.values().filter_map(Attempt::cycle);
         cycles.filter(|cycle| cycle.outlet() == id).find_map(|cycle| cycle.wants(covered))
+    }
+
+    /// The task that keeps an outlet off now, to power-cycle it.
+    pub(super) fn cycled_by(&self, id: &OutletId) -> Option<TaskId> {
+        let covered = Want::On(By::Rest, None);
+        let keeps_off = |cycle: &Cycle| cycle.outlet() == id && cycle.wants(covered).is_some();
+        let mut attempts = self.attempts.iter();
+        let found = attempts.find(|(_, attempt)| attempt.cycle().is_some_and(keeps_off));
+        found.map(|(task, _)| task.clone())
     }
 
     /// Lets time and outlets act on waits and power cycles.

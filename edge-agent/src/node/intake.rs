@@ -145,7 +145,7 @@ impl Node {
             Request::SessionResume(of) => self.resume(of.session, cause),
             Request::SessionTransfer(transfer) => self.transfer(transfer, cause),
             Request::SessionEnd(end) => self.end(&end, cause),
-            Request::OutletSet(set) => self.hold(&set, Asked::ByCommand),
+            Request::OutletSet(set) => self.hold(&set, Asked::ByCommand(cause)),
             Request::OutletRelease(of) => self.release(&of.outlet),
             Request::TaskSubmit(submit) => self.submit(&submit, cause, instants),
             Request::TaskCancel(of) => self.cancel(&of.task, cause),

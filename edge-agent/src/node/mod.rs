@@ -9,6 +9,7 @@ mod answer;
 mod attempt;
 mod clock;
 mod ended;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod input;
@@ -37,7 +38,7 @@ use edge_protocol::presence::{OfflineReason, Status};
 
 pub use self::answer::Rejection;
 pub use self::input::{Act, Asker, Disk, Effects, Input, LocalOrder, ScriptOutcome, Token};
-pub use self::outlet::{Failure, Order, Reading};
+pub use self::outlet::{Failure, Order, Reading, Wait};
 pub use self::recover::Found;
 use self::settings::{OutletSettings, Settings};
 use self::time::{BootMs, Now};
@@ -59,6 +60,8 @@ pub struct Node {
     kept: BTreeSet<OutletId>,
     /// Outlets that sessions let go, until they are off.
     falls: Vec<session::Fall>,
+    /// Each circuit's last on, and when that was; the node's own circuit is the one without a name.
+    circuits: BTreeMap<Option<String>, (OutletId, BootMs)>,
     tasks: task::Tasks,
     attempts: BTreeMap<TaskId, attempt::Attempt>,
     schedules: schedule::Schedules,
@@ -147,6 +150,7 @@ impl Node {
             .chain(tasks)
             .chain(self.schedules_wake_at())
             .chain(checkpoint)
+            .chain(self.clock.reckons_at())
             .chain(voice)
             .chain(self.outbox.wake_at())
             .chain(self.look_again_at())
@@ -167,6 +171,9 @@ impl Node {
     fn look_at_clocks(&mut self, read: Now) {
         let (now, moved) = self.clock.observe(read);
         self.now = now;
+        if let Some(earlier_ms) = self.clock.reckon() {
+            self.correct_sessions(earlier_ms, false);
+        }
         if let Some(earlier_ms) = moved.earlier_ms {
             self.correct_sessions(earlier_ms, true);
         }

@@ -4,19 +4,29 @@
 
 mod answer;
 mod lease;
+mod life;
+mod meter;
+mod pace;
 mod want;
 
 use std::collections::BTreeMap;
 
-use edge_protocol::event::{By, Fault, Lease};
+use edge_protocol::event::{By, Fault, Lease, Proof};
 use edge_protocol::id::OutletId;
 
 pub(super) use self::answer::{News, Trouble};
+pub(super) use self::life::{Life, Lives, Switched};
+use self::meter::Meter;
+pub(super) use self::meter::Register;
+use self::pace::Pace;
+pub use self::pace::Wait;
 pub(super) use self::want::Want;
+use super::clock::Testimony;
 use super::settings::{OutletSettings, Rest};
 use super::time::BootMs;
 
-/// How often an outlet is read that needs nothing: a restarted plug is found within it.
+/// How often an outlet is read that needs nothing: a restarted plug, or a thumb on its button, is
+/// found within it. Outside sessions too: a button must not buy a minute.
 const POLL_MS: u64 = 2_000;
 /// How long after a failed order the next one goes: a plug serves one client at a time.
 const RETRY_MS: u64 = 1_000;
@@ -45,7 +55,7 @@ pub enum Order {
 }
 
 /// What a driver found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Whether power flows.
     pub on: bool,
@@ -53,6 +63,13 @@ pub struct Reading {
     pub lease_off_at: Option<BootMs>,
     /// How long the device has been up, where it tells.
     pub uptime_ms: Option<u64>,
+    /// How often the device has started, where it tells.
+    pub boot_count: Option<u64>,
+    /// What the load draws, in milliwatts, where the device measures it. A figure that is 0 whatever
+    /// the load does, as of a meter behind an open relay, is none.
+    pub power_mw: Option<u64>,
+    /// What the device's register of energy shows, in milliwatt-hours, where it has one.
+    pub energy_mwh: Option<u64>,
 }
 
 /// What a driver could not do.
@@ -90,6 +107,8 @@ struct Known {
     asked_at: BootMs,
     /// When the answer came: it is no older than that.
     answered_at: BootMs,
+    /// It was read, and nothing was switched or armed for it.
+    read: bool,
 }
 
 /// What was known of an outlet before this agent's first reading.
@@ -98,11 +117,28 @@ pub(super) struct Before {
     pub(super) on: Option<bool>,
     /// Somebody had switched it off by hand within its session, and may.
     pub(super) obeyed: bool,
+    /// That was in this boot.
+    pub(super) same_boot: bool,
+    /// How long the reboot since took is not known: its plug is asked before it is told anything.
+    pub(super) ask_first: bool,
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Outlet {
     pub(super) settings: OutletSettings,
+    /// What it has been through.
+    pub(super) life: Life,
+    meter: Meter,
+    pace: Pace,
+    /// Power flows although it reads off.
+    stuck: Option<Trouble>,
+    /// The last change that was told: what it became, by whom, and how sure that was.
+    told_change: Option<(bool, By, Proof)>,
+    /// `before` is of this boot.
+    same_boot: bool,
+    /// Its plug may know how long a reboot took, as long as nothing is armed anew.
+    ask_first: bool,
     /// What it was before this agent's first reading.
     before: Option<bool>,
     want: Want,
@@ -122,9 +158,16 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(settings: OutletSettings, before: Before, now: BootMs) -> Self {
+    pub(super) fn new(settings: OutletSettings, before: Before, life: Life, now: BootMs) -> Self {
         Self {
             settings,
+            stuck: life.stuck_since.map(Trouble::stuck_before),
+            life,
+            meter: Meter::default(),
+            pace: Pace::default(),
+            told_change: None,
+            same_boot: before.same_boot,
+            ask_first: before.ask_first,
             before: before.on,
             want: Want::Nothing,
             wanted_since: now,
@@ -187,9 +230,14 @@ impl Outlet {
         self.known.map(|known| known.reading.on)
     }
 
-    /// How long its plug had been up, and when it was asked, where it told.
-    pub(super) fn uptime(&self) -> Option<(u64, BootMs)> {
-        self.known.and_then(|known| Some((known.reading.uptime_ms?, known.asked_at)))
+    /// What its plug tells of the time that has passed, where it tells of any.
+    pub(super) fn testimony(&self) -> Option<Testimony> {
+        let Known { reading, asked_at, read, .. } = self.known?;
+        // What an order has just armed says nothing of before.
+        let lease_off_at = reading.lease_off_at.filter(|_| read);
+        let Reading { uptime_ms, boot_count, .. } = reading;
+        let tells = uptime_ms.is_some() || lease_off_at.is_some();
+        tells.then_some(Testimony { uptime_ms, boot_count, lease_off_at, asked: asked_at })
     }
 
     /// Whether it answered last.
@@ -198,15 +246,37 @@ impl Outlet {
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {
-        self.trouble.as_ref().map(|trouble| trouble.fault)
+        self.trouble().map(|trouble| trouble.fault)
     }
 
     pub(super) fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
+        self.trouble.as_ref().or(self.stuck.as_ref())
     }
 
     pub(super) fn fault_message(&self) -> Option<&str> {
-        self.trouble.as_ref().map(|trouble| trouble.message.as_str())
+        self.trouble().map(|trouble| trouble.message.as_str())
+    }
+
+    /// Why it can't be sold, where its meter says that its relay is stuck.
+    pub(super) fn stuck(&self) -> Option<&Trouble> {
+        self.stuck.as_ref()
+    }
+
+    /// What its load drew when that was measured last, in milliwatts.
+    pub(super) fn power_mw(&self) -> Option<u64> {
+        self.meter.power_mw()
+    }
+
+    /// What its register of energy showed last.
+    pub(super) fn register(&self) -> Option<Register> {
+        self.meter.registered()
+    }
+
+    /// Whether its load has drawn less than its cut asks for since then, or it is off anyhow; never
+    /// where that can't be told.
+    pub(super) fn spent(&self, since: BootMs) -> bool {
+        let below = |limit_mw| self.on() == Some(false) || self.meter.below(limit_mw, since);
+        self.settings.cut_below_mw.is_some_and(below)
     }
 
     pub(super) fn told_lease(&self) -> (Lease, Option<BootMs>) {
@@ -252,6 +322,9 @@ impl Outlet {
         let order = self.next_order(now)?;
         let number = self.next_number;
         self.next_number += 1;
+        if matches!(order, Order::On { .. }) {
+            self.let_go();
+        }
         self.under_way = Some(UnderWay { number, order, since: now, want: self.want });
         Some((number, order))
     }
@@ -262,14 +335,35 @@ impl Outlet {
             Some(Order::On { .. } | Order::Read | Order::ClearLease) => {
                 (self.want.is_off() && !self.confirmed_off()).then_some(Order::Off)
             }
-            None => (now >= self.not_before).then(|| self.next_wish(now)),
+            None if now < self.not_before => None,
+            None => match self.next_wish(now) {
+                // What waits for its turn is watched meanwhile.
+                Order::On { .. } if self.held_back().is_some() => {
+                    (now >= self.read_at()).then_some(Order::Read)
+                }
+                wish @ (Order::On { .. } | Order::Off | Order::ClearLease | Order::Read) => {
+                    Some(wish)
+                }
+            },
         }
+    }
+
+    /// When it is to be read again, though it needs nothing.
+    fn read_at(&self) -> BootMs {
+        self.known.map_or(self.not_before, |known| known.asked_at + POLL_MS)
     }
 
     /// What brings it closest to where it should be; a read where it is there.
     fn next_wish(&self, now: BootMs) -> Order {
         match self.want {
             Want::Off(_) if !self.confirmed_off() => Order::Off,
+            // Since when it is off decides when it may go on.
+            Want::On(..) if self.known.is_none() && self.settings.min_off_ms.is_some() => {
+                Order::Read
+            }
+            Want::On(..) if self.ask_first && self.known.is_none() && self.next_number == 1 => {
+                Order::Read
+            }
             Want::On(_, off) => {
                 let there = self.obeyed || self.confirmed_leased(off, now);
                 if there || self.want.is_past(now) {
@@ -287,6 +381,10 @@ impl Outlet {
 
     /// When it will next have an order or something to tell, at the latest.
     pub(super) fn wake_at(&self) -> BootMs {
-        self.under_way.map_or(self.not_before, |under_way| under_way.lost_at())
+        match (self.under_way, self.held_back()) {
+            (Some(under_way), _) => under_way.lost_at(),
+            (None, Some(held)) => held.until.min(self.read_at()).max(self.not_before),
+            (None, None) => self.not_before,
+        }
     }
 }

@@ -3,13 +3,15 @@
 
 mod hold;
 mod live;
+mod pace;
 
-use edge_protocol::event::{By, OutletChanged, OutletFault, OutletLease, What};
+use edge_protocol::event::{By, Fault, OutletChanged, OutletFault, OutletLease, What};
 use edge_protocol::id::OutletId;
 
 pub(super) use self::hold::{Asked, Hold, Kept};
 use super::Node;
-use super::outlet::{Failure, News, Outlet, Reading, Trouble, Want};
+use super::outlet::{Failure, News, Outlet, Reading, Register, Switched, Trouble, Want};
+use super::record::{self, Kind};
 use super::session::Claim;
 
 impl Node {
@@ -59,17 +61,17 @@ impl Node {
             let kept = overrules || self.kept.contains(id) || !configured;
             if kept && !covered && outlet.at_rest(now) {
                 left.push(id.clone());
-                if !configured {
-                    continue;
-                }
-            }
-            if let Some((number, order)) = outlet.drive(now) {
-                self.effects.orders.push((id.clone(), number, order));
             }
         }
         // The next start must not obey a thumb that another wish has overruled.
         overruled.iter().for_each(|id| self.keep_settings(id));
         left.iter().for_each(|id| self.forget_kept(id));
+        self.pace_ons();
+        for (id, outlet) in &mut self.outlets {
+            if let Some((number, order)) = outlet.drive(now) {
+                self.effects.orders.push((id.clone(), number, order));
+            }
+        }
     }
 
     /// What an outlet should be. The first that speaks decides: a session's end, a forced hold, a
@@ -101,28 +103,41 @@ impl Node {
     ) {
         let now = self.now.boot;
         let Some(outlet) = self.outlets.get_mut(id) else { return };
+        let metered = matches!(&result, Ok(Reading { energy_mwh: Some(_), .. }));
         let (was, obeyed) = (outlet.on(), outlet.obeyed());
         let news = outlet.answered(number, result, now);
         let (changed, pressed) = (outlet.on() != was, outlet.obeyed() != obeyed);
-        let uptime = outlet.uptime();
+        let testimony = outlet.testimony();
+        let register = outlet.register().filter(|_| metered);
         if changed {
             self.voice.state_changed();
         }
         if pressed {
             self.keep_settings(id);
         }
-        if let Some((uptime_ms, asked)) = uptime
-            && let Some(away_ms) = self.clock.witnessed(id, uptime_ms, asked, now)
-        {
-            self.correct_sessions(away_ms, false);
+        if let Some(testimony) = testimony {
+            self.clock.hear(id, &testimony, now);
+        }
+        if let Some(register) = register {
+            self.metered(id, register);
         }
         self.tell_news(id, news);
+    }
+
+    /// A session's outlet was metered.
+    fn metered(&mut self, id: &OutletId, register: Register) {
+        let Some(session) = self.owner(id).cloned() else { return };
+        let known = self.sessions.get_mut(&session);
+        if known.is_some_and(|known| known.metered(id, register)) {
+            self.voice.write_session(session);
+        }
     }
 
     fn tell_news(&mut self, id: &OutletId, news: Vec<News>) {
         if news.is_empty() {
             return;
         }
+        self.live_on(id, &news);
         let now = self.now;
         let session = self.owner(id).cloned();
         let owner = session.as_ref().and_then(|id| self.sessions.get(id));
@@ -140,7 +155,7 @@ impl Node {
             let local = matches!(piece, News::Changed { by: By::Local, .. });
             let cause = cause.clone().filter(|_| !local);
             let what = match piece {
-                News::Changed { on, by, proof } => {
+                News::Changed { on, by, proof } | News::Proven { on, by, proof } => {
                     What::OutletChanged(OutletChanged { outlet, session, on, by, proof })
                 }
                 News::Lease { lease, off_at } => {
@@ -152,6 +167,43 @@ impl Node {
             };
             self.tell(cause, what);
         }
+    }
+}
+
+impl Node {
+    /// Keeps what news mean for an outlet's life, in the batch that tells them.
+    fn live_on(&mut self, id: &OutletId, news: &[News]) {
+        let mut changed = false;
+        for piece in news {
+            match piece {
+                News::Changed { on, by, .. } => {
+                    changed = true;
+                    let last = self.switched(id, *on, *by);
+                    if let Some(outlet) = self.outlets.get_mut(id) {
+                        outlet.life.last = Some(last);
+                    }
+                }
+                News::Fault(trouble) | News::Recovered(trouble) => {
+                    changed |= trouble.fault == Fault::StuckOn;
+                }
+                News::Proven { .. } | News::Lease { .. } => {}
+            }
+        }
+        if let Some(outlet) = self.outlets.get(id).filter(|_| changed) {
+            self.effects.writes.push(record::put(Kind::Life, id.as_str(), &outlet.life));
+        }
+    }
+
+    /// A switch, and the command that it goes back to.
+    fn switched(&self, id: &OutletId, on: bool, by: By) -> Switched {
+        let session = self.owner(id).cloned();
+        let owner = session.as_ref().and_then(|session| self.sessions.get(session));
+        let command = match by {
+            By::Session => owner.map(|owner| owner.cause.clone()),
+            By::Hold | By::Local => self.holds.get(id).and_then(|hold| hold.command.clone()),
+            By::Rest | By::Button | By::Lease | By::Unknown => None,
+        };
+        Switched { on, by, at_ms: self.now.wall_ms, session, command }
     }
 }
 

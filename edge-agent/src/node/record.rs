@@ -6,6 +6,7 @@
 //! | `ended/{id}` | a session whose id can't be used again yet |
 //! | `hold/{outlet}` | a hold |
 //! | `outlet/{id}` | the settings of an outlet that something covers |
+//! | `life/{outlet}` | what an outlet has been through: its relay's cycles, its last switch |
 //! | `task/{id}`, `run/{id}` | what a task is, as long as it may run; what became of it, small |
 //! | `schedule/{id}`, `course/{id}` | what a schedule is; which of its occurrences ran, small |
 //! | `command/{digest}` | the answer to a command |
@@ -61,6 +62,7 @@ pub enum Kind {
     Ended,
     Hold,
     Outlet,
+    Life,
     Task,
     Run,
     Schedule,
@@ -73,11 +75,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Session,
         Self::Ended,
         Self::Hold,
         Self::Outlet,
+        Self::Life,
         Self::Task,
         Self::Run,
         Self::Schedule,
@@ -94,6 +97,7 @@ impl Kind {
             Self::Ended => b"ended/",
             Self::Hold => b"hold/",
             Self::Outlet => b"outlet/",
+            Self::Life => b"life/",
             Self::Task => b"task/",
             Self::Run => b"run/",
             Self::Schedule => b"schedule/",

@@ -11,7 +11,7 @@ use super::answer::Answers;
 use super::clock::{Away, Checkpoint, Clock, Shift};
 use super::ended::Ended;
 use super::outbox::{Marks, Outbox, is_number};
-use super::outlet::{Before, Outlet};
+use super::outlet::{Before, Life, Lives, Outlet};
 use super::power::{Hold, Kept};
 use super::record::{self, Kind, Write};
 use super::schedule::{Course, Schedule, Schedules};
@@ -44,6 +44,7 @@ struct Records {
     ended: Ended<SessionId, ()>,
     holds: BTreeMap<OutletId, Hold>,
     outlets: BTreeMap<OutletId, Kept>,
+    lives: Lives,
     specs: BTreeMap<TaskId, Spec>,
     runs: BTreeMap<TaskId, Run>,
     schedules: BTreeMap<ScheduleId, Schedule>,
@@ -80,7 +81,8 @@ impl Node {
         for session in records.sessions.values_mut() {
             session.recovered(read.boot);
         }
-        let outlets = records.all_outlets(&settings, read.boot);
+        let lives = if shift.is_some() { records.timed_lives() } else { Vec::new() };
+        let outlets = records.all_outlets(&settings, shift, read.boot);
         let running_ms = clock.running_ms();
         let outbox = if found.new_store {
             Outbox::recovered(Marks::default(), &[], 0, running_ms)
@@ -97,6 +99,7 @@ impl Node {
             holds: records.holds,
             kept: records.outlets.into_keys().collect::<BTreeSet<_>>(),
             falls: Vec::new(),
+            circuits: BTreeMap::new(),
             tasks: Tasks::recovered(records.specs, records.runs),
             attempts: BTreeMap::new(),
             schedules: Schedules::recovered(records.schedules, records.courses),
@@ -121,6 +124,7 @@ impl Node {
             (dropped > 0).then(|| format!("the {dropped} events under its id are dropped"));
         let lost: Vec<String> = found.lost.into_iter().chain(dropped).collect();
         node.announce(records.checkpoint.as_ref(), shift, lost);
+        node.effects.writes.extend(lives);
         if shift.is_some() {
             node.write_all_instants();
         }
@@ -197,6 +201,9 @@ impl Records {
             Kind::Outlet => {
                 self.outlets.insert(id(name)?, read(value)?);
             }
+            Kind::Life => {
+                self.lives.insert(id(name)?, read(value)?);
+            }
             Kind::Task => {
                 self.specs.insert(id(name)?, read(value)?);
             }
@@ -241,13 +248,21 @@ impl Records {
     }
 
     /// The configuration's outlets, and those that only a stored session or hold still names.
-    fn all_outlets(&self, settings: &Settings, now: BootMs) -> BTreeMap<OutletId, Outlet> {
+    fn all_outlets(
+        &self,
+        settings: &Settings,
+        shift: Option<Shift>,
+        now: BootMs,
+    ) -> BTreeMap<OutletId, Outlet> {
         let kept = self.outlets.iter().map(|(id, kept)| (id, &kept.settings));
         let mut outlets: BTreeMap<&OutletId, &OutletSettings> = kept.collect();
         outlets.extend(&settings.outlets);
+        let same_boot = shift.is_none();
+        let ask_first = shift.is_some_and(|shift| shift.away != Away::Known);
         let outlet = |(id, settings): (&OutletId, &OutletSettings)| {
-            let before = self.before(id, settings.rest, now);
-            (id.clone(), Outlet::new(settings.clone(), before, now))
+            let before = Before { same_boot, ask_first, ..self.before(id, settings.rest, now) };
+            let life = self.lives.get(id).cloned().unwrap_or_default();
+            (id.clone(), Outlet::new(settings.clone(), before, life, now))
         };
         outlets.into_iter().map(outlet).collect()
     }
@@ -262,7 +277,15 @@ impl Records {
             (None, Rest::On) => Some(true),
             (None, Rest::Off) => Some(self.sessions.values().any(in_session) && !obeyed),
         };
-        Before { on, obeyed }
+        Before { on, obeyed, same_boot: false, ask_first: false }
+    }
+
+    /// Writes the lives that hold an instant: it counts in this boot now. Those of outlets that the
+    /// configuration does not name are kept, too: one may come back.
+    fn timed_lives(&self) -> Vec<Write> {
+        let timed = |life: &Life| life.off_since.is_some() || life.stuck_since.is_some();
+        let timed = self.lives.iter().filter(|(_, life)| timed(life));
+        timed.map(|(id, life)| record::put(Kind::Life, id.as_str(), life)).collect()
     }
 
     /// Translates every instant of an earlier boot.
@@ -274,6 +297,7 @@ impl Records {
         for hold in self.holds.values_mut() {
             hold.until = hold.until.map(|until| until.shifted(shift.by_ms));
         }
+        self.lives.values_mut().for_each(|life| life.shift(shift.by_ms));
         for run in self.runs.values_mut() {
             if let Phase::Queued { ready_at } = &mut run.phase {
                 *ready_at = ready_at.shifted(shift.by_ms);

@@ -5,10 +5,13 @@ mod booking;
 mod claims;
 mod command;
 mod ending;
+mod energy;
 mod progress;
 mod reboot;
 mod running;
 mod sequence;
+
+use std::collections::BTreeMap;
 
 use edge_protocol::event::{Code, Reason, SessionProblem, SessionTimes};
 use edge_protocol::id::{CommandId, OutletId, SessionId, StationId};
@@ -17,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::booking::{Defaults, Instants};
 pub(super) use self::claims::Claim;
+use self::energy::Used;
 pub(super) use self::progress::Progress;
 use self::running::{Planned, Running};
 pub(super) use self::sequence::Fall;
@@ -41,6 +45,9 @@ pub(super) struct Session {
     /// Its time stands on a guess of how long a reboot took, which is still to be corrected.
     guessed: bool,
     phase: Phase,
+    /// What its outlets have used, where they are metered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    energy: BTreeMap<OutletId, Used>,
 }
 
 /// ```text

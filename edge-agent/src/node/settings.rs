@@ -27,6 +27,8 @@ pub struct Settings {
     pub warn_before_ms: Vec<u64>,
     /// The grace of a session that doesn't say.
     pub grace_ms: u64,
+    /// The least time between two ons of one circuit.
+    pub stagger_ms: u64,
     /// The budget of the outbox.
     pub outbox_max_bytes: u64,
     /// The bounds of the task queue.
@@ -41,8 +43,11 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// How often a relay may close before it counts as worn out, unless its data sheet says otherwise.
+const RATED_CYCLES: u64 = 50_000;
+
 /// One outlet, as far as decisions need it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutletSettings {
     /// The driver's name.
     pub driver: String,
@@ -54,6 +59,26 @@ pub struct OutletSettings {
     pub leases: bool,
     /// How to reach it: opaque here, kept with a session so that its off needs no configuration file.
     pub definition: String,
+    /// Within the grace the cut comes as soon as the load draws less than this, in milliwatts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_below_mw: Option<u64>,
+    /// How long it stays off at least: what a compressor needs. Delays an on, never an off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_off_ms: Option<u64>,
+    /// The circuit whose breaker its inrush loads; the node's one where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<String>,
+    /// How often its relay may close, by its data sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rated_cycles: Option<u64>,
+}
+
+impl OutletSettings {
+    /// How often its relay may close before it counts as worn out.
+    #[must_use]
+    pub fn rated_cycles(&self) -> u64 {
+        self.rated_cycles.unwrap_or(RATED_CYCLES)
+    }
 }
 
 /// What an outlet is when no live session and no hold covers it.

@@ -46,6 +46,7 @@ pub(super) fn settings() -> Settings {
         button: Button::Obey,
         leases: false,
         definition: "{}".to_owned(),
+        ..OutletSettings::default()
     };
     let outlets = [("plug-1", Rest::Off), ("plug-2", Rest::Off), ("camera", Rest::Keep)];
     Settings {
@@ -61,6 +62,7 @@ pub(super) fn settings() -> Settings {
         outlets: outlets.map(|(id, rest)| (id.parse().unwrap(), outlet(rest))).into(),
         warn_before_ms: vec![],
         grace_ms: 0,
+        stagger_ms: 0,
         outbox_max_bytes: 64 * 1024 * 1024,
         tasks: TaskLimits { concurrency: 2, max_queued: 10_000, max_bytes: 32 * 1024 * 1024 },
         hardware: "a board on trial".to_owned(),
@@ -184,7 +186,7 @@ impl Trial {
             }
             Order::Read | Order::ClearLease => {}
         }
-        Reading { on: self.lit.contains(outlet), lease_off_at: None, uptime_ms: None }
+        Reading { on: self.lit.contains(outlet), ..Reading::default() }
     }
 
     /// Lets time pass, to the millisecond at which something is due.

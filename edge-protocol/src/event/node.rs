@@ -42,6 +42,9 @@ pub struct NodeClock {
     /// The live sessions whose deadline has another name now.
     #[serde(default)]
     pub sessions: Vec<ClockedSession>,
+    /// How long the node was off, where plugs that stayed up have told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_for_ms: Option<u64>,
 }
 
 /// A live session's deadline after a clock correction.
@@ -116,4 +119,10 @@ pub struct OutletReport {
     pub driver: String,
     /// Whether it answered last.
     pub reachable: bool,
+    /// How often its relay was found to have closed, since this store was made; absent while it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycles: Option<u64>,
+    /// How much of its relay's life that is, in percent; absent below 80.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worn_percent: Option<u64>,
 }

@@ -82,6 +82,7 @@ fn the_state_is_frozen() {
         off_at_ms: Some(1_763_693_616_000),
         hold: Some(HoldState { on: true, until_ms: Some(1_763_690_600_000) }),
         fault: Some(Fault::StuckOff),
+        worn_percent: None,
     };
     let silent = OutletState {
         outlet: id("relay-1"),
@@ -90,6 +91,7 @@ fn the_state_is_frozen() {
         off_at_ms: None,
         hold: None,
         fault: None,
+        worn_percent: None,
     };
     let state = State {
         node: id("pi-0042"),

@@ -12,9 +12,9 @@ use edge_protocol::event::{Event, StartReason, What};
 use edge_protocol::id::SessionId;
 use edge_protocol::presence::Status;
 use edgectl::lab::agent::Agent;
-use edgectl::lab::plug::{FakePlug, Profile, Switch};
 use edgectl::lab::site::Site;
 use nix::time::{ClockId, clock_gettime};
+use plug_sim::{FakePlug, Profile, Switch};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout_at};
 

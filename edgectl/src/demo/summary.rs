@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use edge_protocol::event::{Reason, SessionEnded};
-use edgectl::lab::plug::{By, Switch};
+use plug_sim::{By, Switch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::LONGEST_LEASE;
 
 /// `TimedPower` counts in these.
@@ -21,6 +23,25 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// How far a timer that was read back may be from the wanted one: a plug counts in steps of up
 /// to a second, and truncates.
 const TOLERANCE: Duration = Duration::from_secs(2);
+
+/// A lease that was asked for. What comes before it is armed takes time, and a plug that is met for
+/// the first time is asked a good deal: a lease armed in full after that would end too late.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Term {
+    begun: Instant,
+    lease: Duration,
+}
+
+impl Term {
+    pub(super) fn from_now(lease: Duration) -> Self {
+        Self { begun: Instant::now(), lease }
+    }
+
+    /// What is left of it, up to a second more.
+    pub(super) fn left(&self) -> Duration {
+        self.lease.saturating_sub(Duration::from_secs(self.begun.elapsed().as_secs()))
+    }
+}
 
 /// `lease` within what every plug can hold.
 pub(super) fn within_range(lease: Duration) -> Duration {
@@ -150,11 +171,22 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::time::advance;
 
     use super::*;
 
     fn off_after(seconds: u64, relay: u8) -> TimedCommand {
         TimedCommand { remaining: Duration::from_secs(seconds), relay, action: 0 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_questions_before_took_is_taken_off_the_lease() {
+        let term = Term::from_now(Duration::from_secs(90));
+        assert_eq!(term.left(), Duration::from_secs(90));
+        advance(Duration::from_millis(2_900)).await;
+        assert_eq!(term.left(), Duration::from_secs(88));
+        advance(Duration::from_secs(100)).await;
+        assert_eq!(term.left(), Duration::ZERO);
     }
 
     #[test]

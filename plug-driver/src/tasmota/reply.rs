@@ -360,6 +360,6 @@ fn excerpt(text: &str) -> String {
 }
 
 #[cfg(any(test, fuzzing))]
-pub mod fuzz;
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@
 //! Its second half closes a hole: a restart that was no power failure (a watchdog, an update)
 //! brings the relay back on, and the timers that live in memory are gone by then.
 //!
-//! A plug stores three rules. Nobody's rule is changed: ours goes into an empty one, or behind
-//! rules of ours for other relays.
+//! A plug stores three rules. Nobody's rule is changed: ours goes behind rules of ours for other
+//! relays, or into an empty slot.
 
 use super::reply::Words;
 
@@ -96,8 +96,8 @@ pub(super) fn place(stored: &[Stored], parts: &[Part], relay: u8) -> Place {
     slot(&|rule| holds(rule, parts, relay))
         .map(Place::Held)
         .or_else(|| slot(&|rule| is_ours(rule) && says(rule, parts, relay)).map(Place::Asleep))
-        .or_else(|| slot(&|rule| rule.text.trim().is_empty()).map(Place::Empty))
         .or_else(|| slot(&|rule| is_ours(rule) && rule.free > length).map(Place::Behind))
+        .or_else(|| slot(&|rule| rule.text.trim().is_empty()).map(Place::Empty))
         .unwrap_or(Place::Nowhere)
 }
 
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_where_it_is_else_into_an_empty_slot_else_behind_our_own() {
+    fn it_goes_where_it_is_else_behind_our_own_else_into_an_empty_slot() {
         let theirs = "ON System#Boot DO Delay 10 ENDON";
         assert_eq!(placed(["", "", ""], 1), Place::Empty(1));
         assert_eq!(placed([OURS, "", ""], 1), Place::Held(1));
         assert_eq!(placed([theirs, &OURS.to_lowercase(), ""], 1), Place::Held(2));
-        assert_eq!(placed([OURS, "", ""], 2), Place::Empty(2));
+        assert_eq!(placed(["", OURS, ""], 2), Place::Behind(2));
         assert_eq!(placed([OURS, theirs, theirs], 2), Place::Behind(1));
         assert_eq!(placed([theirs, theirs, theirs], 1), Place::Nowhere);
     }

@@ -82,6 +82,32 @@ async fn each_relay_has_a_rule_and_a_rule_timer_of_its_own() {
 }
 
 #[tokio::test]
+async fn relays_that_go_on_together_do_not_write_over_each_other_s_rule() {
+    let plug = ScriptedPlug::start(Firmware::V12_4, 4).await;
+    let [mut a, mut b, mut c, mut d] = [1, 2, 3, 4].map(|relay| plug.outlet(relay));
+    let lease = Some(LEASE);
+    let (a, b, c, d) = tokio::join!(a.on(lease), b.on(lease), c.on(lease), d.on(lease));
+    for reading in [a, b, c, d] {
+        assert_eq!(reading.unwrap().lease, HELD);
+    }
+    let device = plug.device();
+    for relay in ["1", "2", "3", "4"] {
+        let rule = RULE.replace('1', relay);
+        assert!(device.rules.iter().any(|it| it.enabled && it.text.contains(&rule)), "{relay}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_is_not_stored_as_it_was_sent_holds_no_lease() {
+    let plug = ScriptedPlug::start(Firmware::V12_4, 1).await;
+    plug.wire("Rule1 ON ", Wire::Instead("{}".to_owned()));
+    let reading = plug.outlet(1).on(Some(LEASE)).await.unwrap();
+    assert_eq!((reading.on, reading.lease), (true, HELD));
+    let device = plug.device();
+    assert_eq!((device.rule_timers[0], device.pulse[0]), (0, (190, 190)));
+}
+
+#[tokio::test]
 async fn somebody_elses_rules_are_never_touched_and_then_pulse_time_holds_the_lease() {
     let theirs = "ON Wifi#Connected DO Delay 1 ENDON";
     let with_our_timer = "ON Rules#Timer=1 DO Power2 TOGGLE ENDON";
@@ -308,6 +334,21 @@ async fn a_restart_of_the_plug_makes_it_a_stranger() {
     let after = outlet.read().await.unwrap();
     assert_eq!((after.uptime, after.boot_count), (Some(Duration::from_secs(3)), Some(8)));
     assert_eq!(plug.commands(), ["Status 0", "TimedPower"]);
+    assert_eq!(outlet.on(Some(LEASE)).await.unwrap().lease, HELD);
+    assert_eq!(plug.device().timed, [(90_000, "Power1 0".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_restart_is_seen_by_the_count_of_starts_too() {
+    let plug = ScriptedPlug::start(Firmware::Lite, 1).await;
+    let mut outlet = plug.outlet(1);
+    outlet.read().await.unwrap();
+    {
+        // Up for longer than when it was last read.
+        let mut device = plug.device();
+        (device.firmware, device.uptime_s, device.boot_count) = (Firmware::V13_4, 2_000, 8);
+    }
+    assert_eq!(outlet.read().await.unwrap().boot_count, Some(8));
     assert_eq!(outlet.on(Some(LEASE)).await.unwrap().lease, HELD);
     assert_eq!(plug.device().timed, [(90_000, "Power1 0".to_owned())]);
 }

@@ -327,6 +327,10 @@ async fn the_watts_of_an_open_relay_are_told_only_where_the_meter_looks_at_it() 
     assert_eq!(plug.commands(), ["Status 0", "TimedPower"], "asked for once");
 
     plug.device().meters_open = true;
+    outlet.on(Some(LEASE)).await.unwrap();
+    assert_eq!(outlet.off().await.unwrap().power_w, Some(0.0), "with the next on again");
+
+    plug.device().meters_open = true;
     plug.device().energy = Some(r#"{"Total":3,"Power":85.2}"#);
     let welded = plug.outlet(1).read().await.unwrap();
     assert_eq!((welded.on, welded.power_w), (false, Some(85.2)));
@@ -353,17 +357,22 @@ async fn an_off_tells_the_energy_after_it_was_read_back_and_never_fails_for_it()
 
 #[tokio::test]
 async fn a_plug_that_cannot_tell_everything_at_once_is_asked_in_pieces() {
-    let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
-    plug.device().on[0] = true;
-    plug.device().energy = Some(r#"{"Total":3,"Power":60}"#);
-    plug.wire("Status 0", Wire::Instead(r#"{"Status":{"Module":1},"StatusPRM":{"Bo"#.into()));
-    let mut outlet = plug.outlet(1);
     let pieces = ["Status", "Status 1", "Status 2", "Status 10", "Status 11", "TimedPower"];
-    let reading = outlet.read().await.unwrap();
-    assert_eq!((reading.power_w, reading.boot_count), (Some(60.0), Some(7)));
-    assert_eq!(plug.commands(), [&["Status 0"], &pieces[..]].concat());
-    outlet.read().await.unwrap();
-    assert_eq!(plug.commands(), pieces);
+    for short in [
+        r#"{"Status":{"Module":1},"StatusPRM":{"Bo"#,
+        r#"{"StatusFWR":{"Version":"13.4.0(tasmota)"},"StatusSTS":{"POWER":"ON"}}"#,
+    ] {
+        let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
+        plug.device().on[0] = true;
+        plug.device().energy = Some(r#"{"Total":3,"Power":60}"#);
+        plug.wire("Status 0", Wire::Instead(short.to_owned()));
+        let mut outlet = plug.outlet(1);
+        let reading = outlet.read().await.unwrap();
+        assert_eq!((reading.power_w, reading.boot_count), (Some(60.0), Some(7)));
+        assert_eq!(plug.commands(), [&["Status 0"], &pieces[..]].concat());
+        outlet.read().await.unwrap();
+        assert_eq!(plug.commands(), pieces);
+    }
 }
 
 #[test]

@@ -49,6 +49,11 @@ pub(super) enum Trouble {
         plug: usize,
         warm: bool,
     },
+    /// Its contacts weld: power flows, whatever its relay says.
+    PlugWelds {
+        plug: usize,
+        for_ms: u64,
+    },
     Button {
         plug: usize,
     },
@@ -79,7 +84,7 @@ pub(super) enum Trouble {
 }
 
 /// Every kind of trouble by the name under which it is counted.
-pub(super) const KINDS: [&str; 31] = [
+pub(super) const KINDS: [&str; 32] = [
     "killed",
     "dies between two steps",
     "dies between two steps, with the board's power",
@@ -99,6 +104,7 @@ pub(super) const KINDS: [&str; 31] = [
     "plug lies",
     "plug restarts cold",
     "plug restarts warm",
+    "plug welds",
     "button",
     "link lost",
     "link half open",
@@ -134,6 +140,7 @@ impl Trouble {
             Self::PlugMisbehaves { manner, .. } => manner.kind(),
             Self::PlugRestarts { warm: false, .. } => "plug restarts cold",
             Self::PlugRestarts { warm: true, .. } => "plug restarts warm",
+            Self::PlugWelds { .. } => "plug welds",
             Self::Button { .. } => "button",
             Self::LinkLost { noticed_ms } if noticed_ms < HALF_OPEN_MS => "link lost",
             Self::LinkLost { .. } => "link half open",
@@ -180,7 +187,8 @@ pub(super) fn next(rng: &mut Rng, plugs: usize) -> Trouble {
             let most = if rng.u8(0..6) == 0 { 600_000 } else { 40_000 };
             Trouble::PlugMisbehaves { plug, manner: manner(rng), for_ms: rng.u64(500..most) }
         }
-        54..61 => Trouble::PlugRestarts { plug, warm: rng.bool() },
+        54..59 => Trouble::PlugRestarts { plug, warm: rng.bool() },
+        59..61 => Trouble::PlugWelds { plug, for_ms: rng.u64(30_000..1_200_000) },
         61..69 => Trouble::Button { plug },
         69..75 => Trouble::LinkLost { noticed_ms: rng.u64(0..200) },
         75..80 => Trouble::LinkLost { noticed_ms: rng.u64(HALF_OPEN_MS..45_000) },

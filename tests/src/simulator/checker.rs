@@ -1,7 +1,7 @@
 //! The checker: a picture of what was promised, and the account of what was told, both taken back
 //! as far as a crash takes the disk back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use edge_agent::node::record::Write;
@@ -9,7 +9,8 @@ use edge_agent::node::settings::Settings;
 use edge_agent::node::time::BootMs;
 use edge_agent::node::{Effects, Node};
 use edge_protocol::codec::decode_event;
-use edge_protocol::event::{Event, Reason, What};
+use edge_protocol::command::Request;
+use edge_protocol::event::{Event, Proof, Reason, What};
 use edge_protocol::id::{OutletId, SessionId, TaskId};
 
 use super::clocks::Clocks;
@@ -20,6 +21,9 @@ use super::plug::Plug;
 use super::power::{Power, Span};
 
 type Held = Result<(), String>;
+
+/// What flows no more for so long can't be shown any more: a node that slept hears late, too.
+const CALM_MS: u64 = 130_000;
 
 /// Whoever was read back off that long ago and is on has not been read back.
 const READ_BACK_MS: u64 = 12_000;
@@ -63,6 +67,8 @@ pub(super) struct Checker {
     recovering: bool,
     /// Something was decided that is no batch yet.
     unsubmitted: bool,
+    /// What had flowed at the site when a session was first accepted: energy flows whatever a disk forgets.
+    energy: BTreeMap<SessionId, u64>,
 }
 
 impl Checker {
@@ -76,6 +82,7 @@ impl Checker {
             pending: VecDeque::new(),
             recovering: false,
             unsubmitted: false,
+            energy: BTreeMap::new(),
         }
     }
 
@@ -109,6 +116,9 @@ impl Checker {
             }
         }
         if recovering {
+            for outlet in seen.node.outlet_details() {
+                self.model.lived(&outlet.outlet, outlet.cycles)?;
+            }
             let (state, real) = (seen.node.state(), seen.clocks.real);
             Rc::make_mut(&mut self.model).recovered(&state, real, exact)?;
             self.power.look_again();
@@ -160,9 +170,61 @@ impl Checker {
             }
             _ => Vec::new(),
         };
-        Rc::make_mut(&mut self.model).told(event, &context)?;
+        let model = Rc::make_mut(&mut self.model);
+        model.told(event, &context)?;
         self.power.look_again();
+        self.measured(event, seen)?;
         self.read_back(&ended, seen)
+    }
+
+    /// What was told of watts, against what flowed.
+    fn measured(&mut self, event: &Event, seen: &Seen<'_>) -> Held {
+        let real = seen.clocks.real;
+        let plug = |outlet: &OutletId| seen.plugs.iter().find(|plug| plug.outlet == *outlet);
+        let flowed = || seen.plugs.iter().map(|plug| plug.meter.flowed_mwh()).sum::<u64>();
+        match &event.what {
+            What::OutletChanged(changed) => {
+                let unmetered = plug(&changed.outlet).is_some_and(|it| it.meter.load_mw.is_none());
+                if changed.proof == Proof::WattsConfirmed && unmetered {
+                    return Err(format!(
+                        "a proof by watts needs watts: {} shows none",
+                        changed.outlet
+                    ));
+                }
+            }
+            What::OutletFault(fault) if fault.message.contains("still flow") => {
+                let dark = |plug: &Plug| {
+                    !plug.on && plug.moved_at.max(plug.meter.welded.1) + CALM_MS < real
+                };
+                if plug(&fault.outlet).is_some_and(dark) {
+                    return Err(format!(
+                        "`stuck_on` is power that flows: {} has none",
+                        fault.outlet
+                    ));
+                }
+            }
+            What::CommandAccepted(accepted) if !accepted.repeat => {
+                if let Some((Request::SessionStart(start), _)) = seen.requests.of(&accepted.command)
+                {
+                    self.energy.entry(start.session.clone()).or_insert_with(flowed);
+                }
+            }
+            What::SessionEnded(ended) => {
+                let (Some(told), Some(from)) = (ended.energy_wh, self.energy.get(&ended.session))
+                else {
+                    return Ok(());
+                };
+                let most = (flowed() - from) / 1_000 + 1;
+                if told > most {
+                    return Err(format!(
+                        "a session is told no more energy than flowed: {} told {told} Wh of {most}",
+                        ended.session
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// `session.ended` is sent when every outlet is confirmed off, not before.

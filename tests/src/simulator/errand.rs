@@ -78,6 +78,18 @@ impl World {
             reading.lease_off_at =
                 plug.told_lease.filter(|_| plug.lease.is_some()).map(BootMs::from);
         }
+        if let Some(Ok(reading)) = &mut result {
+            let plug = &self.plugs[at];
+            let was_welded = plug.meter.welded.0 > 0 && !reading.on;
+            match sabotage {
+                Some(Sabotage::WattsOfNothing) => reading.power_mw = reading.power_mw.or(Some(0)),
+                Some(Sabotage::StuckForEver) if was_welded && reading.power_mw.is_some() => {
+                    reading.power_mw = plug.meter.load_mw;
+                }
+                _ => {}
+            }
+        }
+        let plug = &mut self.plugs[at];
         match sabotage {
             Some(Sabotage::LeasesKept) if sent.order == Order::ClearLease => plug.lease = lease,
             Some(Sabotage::LeasesNotRenewed) if lease.is_some() && plug.lease.is_some() => {

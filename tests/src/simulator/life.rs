@@ -94,6 +94,7 @@ impl World {
             self.plugs.iter_mut().for_each(|plug| plug.thumbed = true);
         }
         self.held_orders.clear();
+        self.held_offs.clear();
         self.alive_since = None;
         let mut rng = self.chance.at(self.clocks.real, For::Crash);
         self.sent.retain(|_, _| rng.bool());

@@ -19,6 +19,7 @@ mod disk;
 mod errand;
 mod ledger;
 mod life;
+mod meter;
 mod model;
 mod plug;
 mod power;

@@ -22,6 +22,8 @@ pub(super) struct Model {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) holds: BTreeMap<OutletId, Hold>,
     pub(super) tasks: BTreeMap<TaskId, Task>,
+    /// How often each outlet was told to have gone on, and what it was told to be last.
+    cycles: BTreeMap<OutletId, (u64, bool)>,
 }
 
 #[derive(Debug, Clone)]
@@ -302,6 +304,25 @@ impl Model {
         });
         let holds = self.holds.values().map(|hold| hold.until);
         times.chain(holds).filter(|at| *at > real).min().unwrap_or(FOR_EVER)
+    }
+
+    /// An outlet was told to be on or off.
+    fn switched(&mut self, outlet: &OutletId, on: bool) {
+        let (count, was) = self.cycles.entry(outlet.clone()).or_insert((0, false));
+        *count += u64::from(on && !*was);
+        *was = on;
+    }
+
+    /// The node started again, and knows of so many cycles of an outlet. It knows of more where
+    /// news of them were collapsed.
+    pub(super) fn lived(&self, outlet: &OutletId, cycles: u64) -> Held {
+        let told = self.cycles.get(outlet).map_or(0, |(told, _)| *told);
+        if cycles >= told {
+            return Ok(());
+        }
+        Err(format!(
+            "a relay's cycles are counted for its life: {outlet} told {told}, and knows of {cycles}"
+        ))
     }
 
     /// A script said that no retry can help.

@@ -5,6 +5,8 @@ use edge_agent::node::{Failure, Order, Reading};
 use edge_protocol::event::Fault;
 use edge_protocol::id::OutletId;
 
+use super::meter::Meter;
+
 /// How a plug treats what is asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -69,11 +71,15 @@ pub(super) struct Plug {
     pub(super) thumbed: bool,
     /// The last order that found it on, since it was pressed.
     pub(super) found_on: u64,
+    pub(super) meter: Meter,
 }
 
 impl Plug {
     pub(super) fn new(outlet: OutletId, settings: OutletSettings, now: u64) -> Self {
+        // A relay of the board's has no meter; the plugs of this site do, but for one.
+        let meters = settings.leases && outlet.as_str() != "plug-3";
         Self {
+            meter: Meter::new(meters.then_some(60_000), now),
             outlet,
             leases: settings.leases,
             settings,
@@ -92,6 +98,10 @@ impl Plug {
 
     pub(super) fn switch(&mut self, on: bool, now: u64) {
         if self.on != on {
+            self.meter.count(self.on, now);
+            if !on {
+                self.meter.opens(now);
+            }
             self.on = on;
             self.moved_at = now;
         }
@@ -105,6 +115,7 @@ impl Plug {
         self.meddled_at = now;
         if !warm {
             self.switch(false, now);
+            self.meter.forget();
         }
     }
 
@@ -156,6 +167,8 @@ impl Plug {
         }
         // Whoever says on and is off can't be told from one that a thumb switched off.
         self.thumbed |= self.manner == Manner::Lying && wanted == Some(true) && !self.on;
+        self.meter.count(self.on, now);
+        let reads = order == Order::Read;
         let on = match self.manner {
             Manner::Lying => wanted.unwrap_or(self.on),
             Manner::Well
@@ -172,6 +185,9 @@ impl Plug {
                 on,
                 lease_off_at: None,
                 uptime_ms: self.leases.then(|| now - self.up_since),
+                boot_count: None,
+                power_mw: self.meter.power_mw(self.on, self.moved_at, now).filter(|_| reads),
+                energy_mwh: self.meter.register_mwh().filter(|_| reads),
             })),
         }
     }

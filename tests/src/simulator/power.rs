@@ -236,8 +236,10 @@ impl Watch {
         }
         let owed = *self.owed_since.get_or_insert(from);
         let Some(good) = good_since.filter(|_| !plug.on) else { return Ok(()) };
+        // What has to stay off for a while is on later; its session's time begins with that.
+        let min_off_ms = plug.settings.min_off_ms.unwrap_or(0);
         let dark_from = owed.max(plug.moved_at).max(good + PATIENCE_MS);
-        if to > dark_from + SET_RIGHT_MS {
+        if to > dark_from + SET_RIGHT_MS + min_off_ms {
             return Err(format!(
                 "P2, nobody is cut early: {id} is dark since {} ms within its session",
                 to - plug.moved_at.max(owed)

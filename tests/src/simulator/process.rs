@@ -8,7 +8,7 @@ use edge_agent::agent::sequence::Sequence;
 use edge_agent::node::time::BootMs;
 use edge_agent::node::{Disk as Health, Effects, Input, Node, Order, ScriptOutcome};
 use edge_agent::store::{Completion, SpaceLevel};
-use edge_protocol::id::{CommandId, TaskId};
+use edge_protocol::id::{CommandId, OutletId, TaskId};
 
 use super::chance::For;
 use super::control::Message;
@@ -265,7 +265,10 @@ impl World {
     }
 
     fn perform(&mut self, mut effects: Effects) {
-        let orders = std::mem::take(&mut effects.orders);
+        let mut orders = std::mem::take(&mut effects.orders);
+        if self.sabotage == Some(Sabotage::OffsPaced) {
+            orders = self.pace(orders);
+        }
         let Some(process) = self.process.as_mut() else { return };
         if self.sabotage == Some(Sabotage::OffsBehindFlushes) && process.sequence.unstored() > 0 {
             self.held_orders.extend(orders);
@@ -288,6 +291,20 @@ impl World {
         }
         self.act_all(hasty.into_iter().map(|act| (connection, act)).collect());
         self.act_all(ready);
+    }
+
+    /// A careless loop paces offs like ons: each waits for 5 s after the last on.
+    fn pace(&mut self, orders: Vec<(OutletId, u64, Order)>) -> Vec<(OutletId, u64, Order)> {
+        let real = self.clocks.real;
+        self.held_offs.extend(orders);
+        let ons = self.held_offs.iter().any(|(_, _, order)| matches!(order, Order::On { .. }));
+        if ons {
+            self.last_on = real;
+            self.queue.at(real + 5_000, Happening::Look);
+        }
+        let waits = real < self.last_on + 5_000;
+        let now = |(_, _, order): &mut (OutletId, u64, Order)| *order != Order::Off || !waits;
+        self.held_offs.extract_if(.., now).collect()
     }
 
     pub(super) fn flush(&mut self) {

@@ -1,7 +1,16 @@
 //! What must be so while the world goes on, and once it has come to rest: the stated bounds,
 //! nothing forgotten, nothing left behind.
 
+use edge_protocol::event::Fault;
+use edge_protocol::presence::State;
+
+use super::plug::Manner;
 use super::world::World;
+
+/// Power that flows after an off is told at most so long after it: 150 s, and an order's patience.
+const STUCK_MS: u64 = 165_000;
+/// That it does not any more, after 300 s, a poll and an order's patience.
+const FREE_MS: u64 = 320_000;
 
 /// What one record or event may need beyond what the outbox's budget counts.
 const SLACK_BYTES: u64 = 16 * 1024;
@@ -25,9 +34,45 @@ impl World {
             let max_bytes = self.settings.outbox_max_bytes;
             format!("the outbox holds {} bytes, of at most {max_bytes}", queues.outbox_bytes)
         } else {
-            return;
+            return self.check_stuck(&state);
         };
         self.broke(format!("limits: {broken}"));
+    }
+
+    /// What is said of relays that are stuck on, against what flows (contract, 6.11).
+    fn check_stuck(&mut self, state: &State) {
+        let real = self.clocks.real;
+        let Some(alive) = self.alive_since.filter(|alive| *alive <= real) else { return };
+        let broken = self.plugs.iter().find_map(|plug| {
+            let told = state.outlets.iter().find(|outlet| outlet.outlet == plug.outlet)?;
+            let meter = &plug.meter;
+            if meter.load_mw.is_none() || plug.on || plug.manner != Manner::Well {
+                return None;
+            }
+            let calm = alive.max(plug.manner_since).max(plug.moved_at).max(plug.meddled_at);
+            let (from, until) = meter.welded;
+            if meter.is_welded(real) {
+                let since = calm.max(from) + STUCK_MS;
+                let missed = told.fault != Some(Fault::StuckOn) && real > since;
+                let after_ms = real - calm.max(from).min(real);
+                return missed.then(|| format!(
+                    "power that flows after an off is `stuck_on`: {} has had it for {after_ms} ms",
+                    plug.outlet
+                ));
+            }
+            let since = calm.max(until.min(real));
+            let kept = told.fault == Some(Fault::StuckOn) && real > since + FREE_MS;
+            kept.then(|| {
+                format!(
+                    "300 s without power clear `stuck_on`: {} has had none for {} ms",
+                    plug.outlet,
+                    real - since
+                )
+            })
+        });
+        if let Some(broken) = broken {
+            self.broke(broken);
+        }
     }
 
     pub(super) fn at_rest(&self) -> bool {

@@ -59,11 +59,19 @@ pub enum Sabotage {
     ExtensionsInexact,
     /// The grace is forgotten.
     GraceForgotten,
+    /// Offs wait for the stagger, as ons do.
+    OffsPaced,
+    /// A meter that once showed power behind an open relay shows it for ever.
+    StuckForEver,
+    /// A driver takes a meter that shows nothing for one that shows 0 W.
+    WattsOfNothing,
+    /// A start loses how often relays have closed.
+    LivesForgotten,
 }
 
 impl Sabotage {
     /// Each with the sentences by which it is recognised: any of them.
-    pub const ALL: [(Self, &[&str]); 25] = [
+    pub const ALL: [(Self, &[&str]); 29] = [
         (Self::AcknowledgedEarly, &["a command is acknowledged once its answer is on disk"]),
         (Self::PublishedEarly, &["an event is published once it is on disk"]),
         (Self::FlushesForgotten, &["`seq` rises by one"]),
@@ -89,6 +97,13 @@ impl Sabotage {
         (Self::WarningsTwice, &["a warning is sent once"]),
         (Self::ExtensionsInexact, &["an extension moves the deadline by exactly that much"]),
         (Self::GraceForgotten, &["the off time is the deadline plus the grace"]),
+        (Self::OffsPaced, &["P1, power is cut on time"]),
+        (
+            Self::StuckForEver,
+            &["300 s without power clear `stuck_on`", "`stuck_on` is power that flows"],
+        ),
+        (Self::WattsOfNothing, &["a proof by watts needs watts"]),
+        (Self::LivesForgotten, &["a relay's cycles are counted for its life"]),
     ];
 }
 
@@ -105,6 +120,10 @@ pub(super) fn found(sabotage: Option<Sabotage>, found: &mut Found) {
         Some(Sabotage::AnswersForgotten) => {
             let answer = row_of(b"command/");
             found.rows.retain(|row| !answer(row));
+        }
+        Some(Sabotage::LivesForgotten) => {
+            let life = row_of(b"life/");
+            found.rows.retain(|row| !life(row));
         }
         Some(Sabotage::SessionsForgotten) => forget(b"session/", found),
         Some(Sabotage::HoldsForgotten) => forget(b"hold/", found),

@@ -17,7 +17,7 @@ pub(super) fn id<T: FromStr>(text: &str) -> T {
 }
 
 fn outlet(driver: &str, rest: Rest, button: Button, leases: bool) -> OutletSettings {
-    OutletSettings { driver: driver.to_owned(), rest, button, leases, definition: String::new() }
+    OutletSettings { driver: driver.to_owned(), rest, button, leases, ..OutletSettings::default() }
 }
 
 /// The settings of a node; the boot, the store and the seed are each start's.
@@ -41,6 +41,13 @@ pub(super) fn settings(rng: &mut Rng) -> Settings {
     if rng.u8(0..8) == 0 {
         outlets.insert(id("lamp"), outlet("tasmota", Rest::Keep, Button::Obey, true));
     }
+    // A fridge, and sites with more than one breaker.
+    if rng.u8(0..4) == 0 {
+        outlets.entry(id("plug-1")).and_modify(|outlet| outlet.min_off_ms = Some(20_000));
+    }
+    if rng.bool() {
+        outlets.entry(id("plug-2")).and_modify(|outlet| outlet.circuit = Some("left".to_owned()));
+    }
     Settings {
         node: id("pi-1"),
         version: "1".to_owned(),
@@ -51,6 +58,7 @@ pub(super) fn settings(rng: &mut Rng) -> Settings {
         outlets,
         warn_before_ms: vec![300_000, 60_000],
         grace_ms: if rng.bool() { 0 } else { 20_000 },
+        stagger_ms: 300,
         outbox_max_bytes: if rng.u8(0..3) == 0 { 40_000 } else { 8 << 20 },
         tasks: TaskLimits { concurrency: 2, max_queued: 20, max_bytes: 100_000 },
         hardware: "a board".to_owned(),

@@ -81,6 +81,12 @@ impl World {
                     plug.restart(warm, real);
                 }
             }
+            Trouble::PlugWelds { plug, for_ms } => {
+                if let Some(plug) = self.device(plug) {
+                    plug.meter.count(plug.on, real);
+                    plug.meter.welded = (real, real + for_ms);
+                }
+            }
             Trouble::Button { plug } => {
                 if let Some(plug) = self.device(plug) {
                     plug.press(real);
@@ -168,6 +174,8 @@ impl World {
         for plug in &mut self.plugs {
             plug.manner = Manner::Well;
             plug.manner_since = real;
+            plug.meter.count(plug.on, real);
+            plug.meter.welded = (0, 0);
         }
         if let Some(process) = self.process.as_mut() {
             process.doom = None;

@@ -60,6 +60,10 @@ pub(super) struct World {
     pub(super) reached: Vec<u64>,
     /// What a sabotaged loop keeps back.
     pub(super) held_orders: Vec<(OutletId, u64, Order)>,
+    /// The offs among them that are paced like ons.
+    pub(super) held_offs: Vec<(OutletId, u64, Order)>,
+    /// When it last let an on go.
+    pub(super) last_on: u64,
     pub(super) alive_since: Option<u64>,
     pub(super) ever_stopped: bool,
     pub(super) refuse_next: Option<u8>,
@@ -107,6 +111,8 @@ impl World {
             serial: 0,
             sent: BTreeMap::new(),
             held_orders: Vec::new(),
+            held_offs: Vec::new(),
+            last_on: 0,
             alive_since: None,
             ever_stopped: false,
             refuse_next: None,

@@ -155,7 +155,8 @@ function outlet(of, detail) {
   };
   const hold = of.hold ? `, held ${of.hold.on ? 'on' : 'off'}` + (of.hold.until_ms ? ` until ${at(of.hold.until_ms)}` : '') : '';
   const power = of.on === undefined ? '? not reached yet' : of.on ? '● on' : '○ off';
-  cell('Power', power + hold, of.on ? 'good' : '');
+  const load = detail?.power_mw === undefined ? '' : `, ${decimal.format(detail.power_mw / 1000)} W`;
+  cell('Power', power + load + hold, of.on ? 'good' : '');
   const lease = of.lease === 'none' ? (of.on ? 'no, only this node can' : '–')
     : `${of.lease === 'stale' ? '▲ wrongly ' : ''}at ${at(of.off_at_ms)}`;
   cell('Cuts itself', lease, of.lease === 'stale' ? 'wrong' : '');
@@ -172,6 +173,10 @@ function troubles() {
   for (const one of state.outlets.filter((one) => one.fault)) {
     const detail = details.get(one.outlet);
     list.push([`${one.outlet} ${FAULT[one.fault] ?? one.fault}`, detail?.fault_since_ms, detail?.fault_message]);
+  }
+  for (const one of state.outlets.filter((one) => one.worn_percent)) {
+    const detail = details.get(one.outlet);
+    list.push([`${one.outlet}'s relay is worn`, undefined, `It has closed ${decimal.format(detail?.cycles ?? 0)} times of ${decimal.format(detail?.rated_cycles ?? 0)}. Replace it.`]);
   }
   if (!report.online) list.push(['The broker is not reached', report.link_since_ms, `${report.offline_because ?? ''} Sessions go on and end as they should.`]);
   if (!report.accepting) list.push(['The node takes no new work', undefined, 'Its disk or its queue of events is full. Running sessions end as they should.']);

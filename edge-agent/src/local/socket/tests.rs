@@ -52,6 +52,7 @@ async fn a_loop(mut asked: mpsc::Receiver<Question>) {
                 let rejection = Rejection::new(Code::Conflict, "session s-1 owns plug-1");
                 drop(answer.send(Err(rejection)));
             }
+            Question::Explain(_, answer) => drop(answer.send(None)),
             Question::Errand { errand, taken, .. } => {
                 let _ = taken.send(Ok(()));
                 errand.run(&mut outlet).await;

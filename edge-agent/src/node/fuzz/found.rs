@@ -87,7 +87,7 @@ fn a_device_that_tells_any_uptime_breaks_nothing() {
         trial.deaf = true;
         trial.pass(2_000);
         for (outlet, number, _) in std::mem::take(&mut trial.withheld) {
-            let reading = Reading { on: false, lease_off_at: None, uptime_ms: Some(uptime_ms) };
+            let reading = Reading { uptime_ms: Some(uptime_ms), ..Reading::default() };
             trial.step(Input::Outlet { outlet, number, result: Ok(reading) });
         }
         trial.run();

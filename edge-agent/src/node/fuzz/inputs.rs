@@ -186,7 +186,10 @@ impl Play {
         let faults = [Fault::Unreachable, Fault::Refused, Fault::StuckOn, Fault::StuckOff];
         let result = if deeds.flag() {
             let (lease_off_at, uptime_ms) = (deeds.one_of(&instants), deeds.one_of(&uptimes));
-            Ok(Reading { on: deeds.flag(), lease_off_at, uptime_ms })
+            // A device may tell any number.
+            let (boot_count, power_mw, energy_mwh) = (uptime_ms, uptime_ms, uptime_ms);
+            let on = deeds.flag();
+            Ok(Reading { on, lease_off_at, uptime_ms, boot_count, power_mw, energy_mwh })
         } else {
             Err(Failure { fault: deeds.one_of(&faults), message: "so it says".to_owned() })
         };

@@ -74,7 +74,12 @@ fn kept_or_put_aside(trial: &Trial, found: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize
             // Once it has ended, what it was is not needed any more.
             Some((Kind::Task, name)) => Some(Kind::Run.key(name)),
             Some((
-                Kind::Run | Kind::Command | Kind::Schedule | Kind::Course | Kind::Damaged,
+                Kind::Life
+                | Kind::Run
+                | Kind::Command
+                | Kind::Schedule
+                | Kind::Course
+                | Kind::Damaged,
                 _,
             )) => None,
             // These end by themselves: with time, at rest, with each start.

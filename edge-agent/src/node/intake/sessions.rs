@@ -127,6 +127,7 @@ impl Node {
             until: set.for_ms.map(|ms| self.now.boot + ms),
             forced: owner.is_some(),
             local: asked == Asked::Locally,
+            command: asked.command(),
         };
         self.effects.writes.push(record::put(Kind::Hold, set.outlet.as_str(), &hold));
         // A hold's end is an instant of this boot: the next one needs a checkpoint to read it.

@@ -2,7 +2,8 @@
 
 use edge_protocol::event::{By, Fault, Lease, Proof};
 
-use super::{Failure, Known, Order, Outlet, POLL_MS, RETRY_MS, Reading, UnderWay};
+use super::meter::Verdict;
+use super::{Failure, Known, Order, Outlet, POLL_MS, RETRY_MS, Reading, Register, UnderWay};
 use crate::node::settings::Button;
 use crate::node::time::BootMs;
 
@@ -12,8 +13,21 @@ const READS_BEFORE_FAULT: u32 = 2;
 /// What an outlet has to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::node) enum News {
-    Changed { on: bool, by: By, proof: Proof },
-    Lease { lease: Lease, off_at: Option<BootMs> },
+    Changed {
+        on: bool,
+        by: By,
+        proof: Proof,
+    },
+    /// What was told before is surer now.
+    Proven {
+        on: bool,
+        by: By,
+        proof: Proof,
+    },
+    Lease {
+        lease: Lease,
+        off_at: Option<BootMs>,
+    },
     Fault(Trouble),
     Recovered(Trouble),
 }
@@ -24,6 +38,14 @@ pub(in crate::node) struct Trouble {
     pub(in crate::node) fault: Fault,
     pub(in crate::node) message: String,
     pub(in crate::node) since: BootMs,
+}
+
+impl Trouble {
+    /// Power flowed although it read off, by the word of an agent before this one.
+    pub(in crate::node) fn stuck_before(since: BootMs) -> Self {
+        let message = "power flowed although it read off, when it was last measured".to_owned();
+        Self { fault: Fault::StuckOn, message, since }
+    }
 }
 
 /// Plugs tell their uptime in whole seconds.
@@ -60,16 +82,22 @@ impl Outlet {
     }
 
     fn found(&mut self, answered: UnderWay, reading: Reading, now: BootMs, news: &mut Vec<News>) {
+        let read = matches!(answered.order, Order::Read);
         let previous =
-            self.known.replace(Known { reading, asked_at: answered.since, answered_at: now });
+            self.known.replace(Known { reading, asked_at: answered.since, answered_at: now, read });
         self.failed_reads = 0;
+        let verdict = self.measured(reading, now);
         let before = previous.map(|known| known.reading.on).or(self.before);
         if before.is_some_and(|before| before != reading.on) {
             let by = self.switched_by(answered, previous, reading);
             let in_session = self.want.by() == Some(By::Session) && self.want.is_on();
             self.obeyed = by == By::Button && in_session && self.settings.button == Button::Obey;
-            news.push(News::Changed { on: reading.on, by, proof: self.proof(now) });
+            let (on, proof) = (reading.on, self.proof(now));
+            self.life.cycles = self.life.cycles.saturating_add(u64::from(on));
+            self.told_change = Some((on, by, proof));
+            news.push(News::Changed { on, by, proof });
         }
+        self.tell_rise(reading.on, now, news);
         self.before = Some(reading.on);
         self.obeyed &= !reading.on;
         let asked = match answered.order {
@@ -78,6 +106,7 @@ impl Outlet {
             Order::Read | Order::ClearLease => None,
         };
         self.recover(reading, news);
+        self.judge(verdict, news);
         self.tell_lease(now, false, news);
         if asked.is_some_and(|asked| asked != reading.on) {
             let message = "it said yes and did not switch".to_owned();
@@ -98,6 +127,47 @@ impl Outlet {
             }
             Order::On { .. } | Order::Off | Order::ClearLease => now,
         };
+    }
+
+    /// Takes in what the device measured.
+    fn measured(&mut self, reading: Reading, now: BootMs) -> Option<Verdict> {
+        self.life.found(reading.on, now);
+        if let Some(mwh) = reading.energy_mwh {
+            self.meter.register(Register { mwh, at: now, on: reading.on });
+        }
+        self.meter.sample(reading.on, reading.power_mw, &mut self.life, now)
+    }
+
+    /// Tells a change once more when its watts have come to prove it. That its lease was confirmed
+    /// meanwhile is told as news of the lease.
+    fn tell_rise(&mut self, on: bool, now: BootMs, news: &mut Vec<News>) {
+        let Some((told_on, by, told)) = self.told_change else { return };
+        let proof = self.proof(now);
+        if told_on == on && told < proof && proof == Proof::WattsConfirmed {
+            self.told_change = Some((on, by, proof));
+            news.push(News::Proven { on, by, proof });
+        }
+    }
+
+    /// Tells what the watts say of the relay.
+    fn judge(&mut self, verdict: Option<Verdict>, news: &mut Vec<News>) {
+        match verdict {
+            None => {}
+            Some(Verdict::Stuck { since, power_mw }) => {
+                let message = format!(
+                    "{}.{} W still flow although it reads off: its contacts may be welded",
+                    power_mw / 1_000,
+                    power_mw % 1_000 / 100
+                );
+                let trouble = Trouble { fault: Fault::StuckOn, message, since };
+                self.stuck = Some(trouble.clone());
+                news.push(News::Fault(trouble));
+            }
+            Some(Verdict::Free { since }) => {
+                let trouble = self.stuck.take().unwrap_or_else(|| Trouble::stuck_before(since));
+                news.push(News::Recovered(trouble));
+            }
+        }
     }
 
     fn recover(&mut self, reading: Reading, news: &mut Vec<News>) {
@@ -134,7 +204,14 @@ impl Outlet {
     /// How sure the last answer makes it.
     pub(in crate::node) fn proof(&self, now: BootMs) -> Proof {
         let leased = self.want.off_at().is_some() && self.settings.leases;
-        if leased && self.confirmed_leased(self.want.off_at(), now) {
+        let confirmed = leased && self.confirmed_leased(self.want.off_at(), now);
+        let watts = self.on().is_some_and(|on| self.meter.proves(on));
+        // Each rung stands on those below it.
+        if leased && !confirmed && self.on() == Some(true) {
+            Proof::ReadBack
+        } else if watts {
+            Proof::WattsConfirmed
+        } else if confirmed {
             Proof::LeaseConfirmed
         } else {
             Proof::ReadBack
@@ -156,7 +233,8 @@ impl Outlet {
             self.failed_reads += 1;
         }
         let counts = switching || self.failed_reads >= READS_BEFORE_FAULT;
-        let known = self.trouble.as_ref().is_some_and(|trouble| trouble.fault == fault);
+        let known = self.trouble().is_some_and(|trouble| trouble.fault == fault)
+            || (fault == Fault::StuckOn && self.stuck.is_some());
         if counts && !known {
             let trouble = Trouble { fault, message: failure.message, since: now };
             self.trouble = Some(trouble.clone());
@@ -171,6 +249,11 @@ impl Known {
     /// Whether the device restarted before `reading`, which was asked for at `asked_at`: it has been
     /// up for less than it would be had it stayed up since this.
     fn restarted_before(self, reading: Reading, asked_at: BootMs) -> bool {
+        if let (Some(before), Some(starts)) = (self.reading.boot_count, reading.boot_count)
+            && before != starts
+        {
+            return true;
+        }
         let (Some(before), Some(uptime_ms)) = (self.reading.uptime_ms, reading.uptime_ms) else {
             return false;
         };
@@ -188,11 +271,12 @@ mod tests {
     /// and the customer lost the rest of the session.
     #[test]
     fn a_plug_restarted_if_it_is_younger_than_it_would_be_had_it_stayed_up() {
-        let reading = |uptime_ms| Reading { on: true, lease_off_at: None, uptime_ms };
+        let reading = |uptime_ms| Reading { on: true, uptime_ms, ..Reading::default() };
         let known = Known {
             reading: reading(Some(1_500)),
             asked_at: BootMs(10_000),
             answered_at: BootMs(10_000),
+            read: true,
         };
         for (uptime_ms, restarted) in [(2_000, true), (2_499, true), (2_500, false), (3_500, false)]
         {

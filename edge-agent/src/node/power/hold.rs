@@ -1,7 +1,7 @@
 //! Holds, and what an outlet's coverage leaves on disk (contract, 6.7, 6.10).
 
 use edge_protocol::event::By;
-use edge_protocol::id::OutletId;
+use edge_protocol::id::{CommandId, OutletId};
 use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
@@ -16,23 +16,36 @@ pub(in crate::node) struct Hold {
     pub(in crate::node) until: Option<BootMs>,
     /// It was set although a session owned the outlet, and lasts to that session's end at most.
     pub(in crate::node) forced: bool,
+    /// The command that set it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::node) command: Option<CommandId>,
     /// It was set on the machine itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::node) local: bool,
 }
 
 /// Whence a hold is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::node) enum Asked {
-    /// The control plane, by a command.
-    ByCommand,
+    /// The control plane, by this command.
+    ByCommand(CommandId),
     /// A field tech, on the machine itself.
     Locally,
 }
 
+impl Asked {
+    /// The command that asked, where one did.
+    pub(in crate::node) fn command(self) -> Option<CommandId> {
+        match self {
+            Self::ByCommand(command) => Some(command),
+            Self::Locally => None,
+        }
+    }
+}
+
 impl Hold {
     /// Who is told to have switched an outlet that this hold switches.
-    pub(super) fn by(&self) -> By {
+    pub(in crate::node) fn by(&self) -> By {
         if self.local { By::Local } else { By::Hold }
     }
 }

@@ -36,13 +36,23 @@ impl Node {
         let owned = |id: &OutletId| Some((id.clone(), self.owner(id)?));
         match outlets.iter().find_map(owned) {
             Some((id, session)) => Some(format!("{id} belongs to the live session {session}")),
-            None => self.held_off(outlets),
+            None => self.held_off(outlets).or_else(|| self.stuck_on(outlets)),
         }
+    }
+
+    /// Which of some outlets can't be sold, since its power could not be taken away again.
+    fn stuck_on(&self, outlets: &[OutletId]) -> Option<String> {
+        let stuck = |id: &OutletId| {
+            let trouble = self.outlets.get(id)?.stuck()?;
+            Some(format!("{id} is stuck on: {}", trouble.message))
+        };
+        outlets.iter().find_map(stuck)
     }
 
     /// A session takes its outlets over from their holds, and keeps their settings for its end.
     pub(in crate::node) fn take_over(&mut self, session: &SessionId) {
-        let Some(session) = self.sessions.get(session) else { return };
+        let Some(session) = self.sessions.get_mut(session) else { return };
+        session.begin_metering(&self.outlets, self.now.boot);
         for id in session.outlets.clone() {
             self.take_outlet(&id);
         }

@@ -99,6 +99,17 @@ fn version_1_is_read_and_nothing_of_it_put_aside() {
 }
 
 #[test]
+fn a_row_without_what_was_added_since_is_read() {
+    for (key, value) in v1::EARLIER {
+        let mut trial = trial();
+        trial.disk = rows().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        trial.disk.insert(key.to_vec(), value.to_vec());
+        trial.restart();
+        assert_eq!(trial.rows(Kind::Damaged), [""; 0], "{}", key.escape_ascii());
+    }
+}
+
+#[test]
 fn every_kind_is_among_them() {
     let frozen = |kind: &Kind| rows().any(|(key, _)| key.starts_with(kind.prefix()));
     let missing: Vec<_> = Kind::ALL.into_iter().filter(|kind| !frozen(kind)).collect();

@@ -1,5 +1,7 @@
 //! A session that is asked for, and booked until it starts (contract, section 4, 6.1).
 
+use std::collections::BTreeMap;
+
 use edge_protocol::command::{End, SessionStart};
 use edge_protocol::event::{Code, SessionTimes, What};
 use edge_protocol::id::{CommandId, OutletId};
@@ -78,6 +80,7 @@ impl Session {
             last_seq: 0,
             guessed: false,
             phase: Phase::Booked { starts, end },
+            energy: BTreeMap::new(),
         })
     }
 

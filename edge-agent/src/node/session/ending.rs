@@ -3,6 +3,7 @@
 use edge_protocol::event::{Code, Proof, Reason, SessionEnded, SessionEnding, What};
 use edge_protocol::id::OutletId;
 
+use super::energy;
 use super::running::Running;
 use super::sequence::{self, Fall};
 use super::{Ending, Phase, Progress, Session};
@@ -59,7 +60,16 @@ impl Session {
     ) -> bool {
         let Phase::Ending(ending) = &mut self.phase else { return false };
         if now.boot < ending.off {
-            return false;
+            let since = ending.run.deadline;
+            let asks = |outlet: &&Outlet| outlet.settings.cut_below_mw.is_some();
+            let mut asking = self.outlets.iter().filter_map(|id| outlets.get(id)).filter(asks);
+            let spent = asking.next().is_some_and(|outlet| outlet.spent(since))
+                && asking.all(|outlet| outlet.spent(since));
+            if !spent {
+                return false;
+            }
+            // Nobody needs the rest of the grace: the off time is now.
+            ending.off = now.boot;
         }
         if ending.begun.is_none() {
             ending.begun = Some(now.boot);
@@ -85,11 +95,17 @@ impl Session {
             powered_ms: ending.run.powered(now.boot),
             ended_at_ms: now.wall_ms,
             late_ms: now.boot - ending.off,
-            proof: all_off.then_some(Proof::ReadBack),
-            energy_wh: None,
+            proof: all_off.then(|| weakest_proof(&self.outlets, outlets, now)),
+            energy_wh: energy::in_wh(&self.energy),
         };
         progress.told.push((ending.cause.clone(), What::SessionEnded(ended)));
         progress.over = true;
         true
     }
+}
+
+/// How sure it is that the least sure of some outlets is off.
+fn weakest_proof(ids: &[OutletId], outlets: &Outlets, now: Now) -> Proof {
+    let known = ids.iter().filter_map(|id| outlets.get(id));
+    known.map(|outlet| outlet.proof(now.boot)).min().unwrap_or(Proof::ReadBack)
 }

@@ -48,6 +48,7 @@ impl Session {
 
     fn turn_starting(&mut self, outlets: &Outlets, now: Now, progress: &mut Progress) -> bool {
         let Phase::Starting { give_up, end, lit } = &mut self.phase else { return false };
+        *give_up = sequence::patience(*give_up, &self.outlets, outlets);
         match lit {
             Some(run) if ready(run, &self.outlets, self.grace_ms, outlets, now.boot) => {
                 let run = run.clone();
@@ -103,13 +104,15 @@ impl Session {
 
     fn turn_moving(&mut self, outlets: &Outlets, now: Now, progress: &mut Progress) -> bool {
         let Phase::Active { run, moving, .. } = &mut self.phase else { return false };
-        let Some(new) = moving.as_ref() else { return false };
+        let Some(new) = moving.as_mut() else { return false };
+        new.give_up = sequence::patience(new.give_up, &new.outlets, outlets);
         let off = run.deadline + self.grace_ms;
         if sequence::leased(&new.outlets, off, outlets, now.boot) {
             let ends_at_ms = Some(run.ends_at_ms);
             let Some(new) = moving.take() else { return false };
             let from = std::mem::replace(&mut self.station, new.station);
             let old = std::mem::replace(&mut self.outlets, new.outlets);
+            self.begin_metering(outlets, now.boot);
             progress.let_go.push(Fall { outlets: old, since: now.boot });
             let (session, station) = (self.id.clone(), self.station.clone());
             let transferred = SessionTransferred { session, station, from, ends_at_ms };
@@ -131,6 +134,7 @@ impl Session {
         else {
             return false;
         };
+        resuming.give_up = sequence::patience(resuming.give_up, &self.outlets, outlets);
         match &resuming.lit {
             Some(run) if ready(run, &self.outlets, self.grace_ms, outlets, now.boot) => {
                 let (run, cause) = (run.clone(), resuming.cause.clone());

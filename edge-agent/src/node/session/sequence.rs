@@ -2,6 +2,7 @@
 
 use edge_protocol::id::OutletId;
 
+use super::START_PATIENCE_MS;
 use super::claims::Claim;
 use crate::node::outlet::{Outlet, Outlets};
 use crate::node::time::BootMs;
@@ -37,6 +38,13 @@ pub(super) fn leased(ids: &[OutletId], off: BootMs, outlets: &Outlets, now: Boot
 /// Whether all were read back off.
 pub(super) fn dark(ids: &[OutletId], outlets: &Outlets) -> bool {
     ids.iter().all(|id| outlets.get(id).is_none_or(Outlet::confirmed_off))
+}
+
+/// Until when it is waited for a station: its whole patience, from the moment its last on could be
+/// sent (contract, section 5). What an on waits for takes nothing of that.
+pub(super) fn patience(give_up: BootMs, ids: &[OutletId], outlets: &Outlets) -> BootMs {
+    let not_before = ids.iter().filter_map(|id| outlets.get(id)?.on_not_before()).max();
+    not_before.map_or(give_up, |at| give_up.max(at + START_PATIENCE_MS))
 }
 
 /// Which outlet keeps a station from being powered, and why.

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use edge_protocol::command::OutletSet;
 use serde_json::{Value, json};
 
 use super::plug::Conduct;
 use super::world::World;
+use crate::node::LocalOrder;
 
 const SEEDS: u64 = 24;
 const DEEDS: usize = 120;
@@ -47,6 +49,10 @@ impl Chance {
         self.world.send(kind, body).is_ok()
     }
 
+    fn locally(&mut self, order: LocalOrder) -> bool {
+        self.world.locally(order).is_ok()
+    }
+
     fn start(&mut self) {
         let (station, minutes) = (self.one_of(&STATIONS), self.random.u64(1..60));
         let mut body = json!({
@@ -66,7 +72,7 @@ impl Chance {
     fn command(&mut self) -> bool {
         let session = self.session();
         let plug = self.one_of(&PLUGS);
-        match self.random.u8(..11) {
+        match self.random.u8(..13) {
             0..=2 => {
                 self.start();
                 true
@@ -92,7 +98,14 @@ impl Chance {
                 let body = json!({"outlet": plug, "on": on, "for_ms": for_ms, "force": force});
                 self.send("outlet.set", body)
             }
-            _ => self.send("outlet.release", json!({"outlet": plug})),
+            10 => self.send("outlet.release", json!({"outlet": plug})),
+            11 => {
+                let (on, force) = (self.random.bool(), self.random.bool());
+                let for_ms = Some(self.random.u64(1..20) * MINUTE);
+                let outlet = plug.parse().unwrap();
+                self.locally(LocalOrder::Set(OutletSet { outlet, on, for_ms, force }))
+            }
+            _ => self.locally(LocalOrder::Release(plug.parse().unwrap())),
         }
     }
 

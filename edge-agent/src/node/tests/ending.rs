@@ -7,7 +7,14 @@ use super::plug::{Conduct, is_off};
 use super::world::World;
 use crate::node::{Input, Order, Reading};
 
-const OFF: Reading = Reading { on: false, lease_off_at: None, uptime_ms: None };
+const OFF: Reading = Reading {
+    on: false,
+    lease_off_at: None,
+    uptime_ms: None,
+    boot_count: None,
+    power_mw: None,
+    energy_mwh: None,
+};
 
 const HOUR: u64 = 3_600_000;
 const MINUTE: u64 = 60_000;

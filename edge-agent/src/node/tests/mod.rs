@@ -10,10 +10,13 @@ mod first;
 mod holds;
 mod leases;
 mod local;
+mod metering;
+mod pacing;
 mod pausing;
-mod plug;
+pub(super) mod plug;
 mod reboots;
 mod recovery;
+mod restarts;
 mod schedule_chance;
 mod schedule_clocks;
 mod schedules;
@@ -21,7 +24,7 @@ mod starting;
 mod table;
 mod transfers;
 mod warnings;
-mod world;
+pub(super) mod world;
 
 /// How many cases a test draws: ten times as many where the long versions are asked for.
 pub(super) fn cases(short: u32) -> u32 {

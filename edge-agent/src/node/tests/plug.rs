@@ -10,7 +10,7 @@ const PATIENCE_MS: u64 = 2_000;
 
 /// How a plug behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Conduct {
+pub(in crate::node) enum Conduct {
     Obeys,
     /// It does not answer; its driver gives up after 2 s.
     Deaf,
@@ -28,7 +28,7 @@ pub(super) enum Conduct {
 
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Plug {
+pub(in crate::node) struct Plug {
     pub(super) on: bool,
     /// When it cuts the power by itself.
     pub(super) lease: Option<u64>,
@@ -41,12 +41,50 @@ pub(super) struct Plug {
     /// Every move of the relay, and when.
     pub(super) moves: Vec<(u64, bool)>,
     /// A test did something to it that excuses that its session's power was away.
-    pub(super) disturbed: bool,
+    pub(in crate::node) disturbed: bool,
     /// A test did something to it that excuses a lease that is late.
     pub(super) lease_excused: bool,
     /// Since when it obeys, and nobody touched it.
     pub(super) well_since: u64,
+    /// What hangs on it.
+    pub(super) meter: Meter,
+    /// How often it has started, where it tells.
+    pub(super) starts: Option<u64>,
     pub(super) under_way: Option<Job>,
+}
+
+/// A plug's meter, and what it measures.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    /// What the load draws while the contacts are closed; without one there is no meter.
+    pub(super) load_mw: Option<u64>,
+    /// The contacts stay closed, whatever the relay says.
+    pub(super) welded: bool,
+    /// For so long after an off it shows nothing.
+    pub(super) blind_ms: u64,
+    /// Milliwatts times milliseconds since the register was made.
+    used: u64,
+    counted_to: u64,
+    off_at: u64,
+}
+
+impl Meter {
+    /// Counts up to now.
+    fn count(&mut self, on: bool, now: u64) {
+        let flows = if on || self.welded { self.load_mw.unwrap_or(0) } else { 0 };
+        self.used += flows * now.saturating_sub(self.counted_to);
+        self.counted_to = now;
+    }
+
+    fn power_mw(&self, on: bool, now: u64) -> Option<u64> {
+        let blind = !on && now - self.off_at < self.blind_ms;
+        self.load_mw.map(|load_mw| if (on || self.welded) && !blind { load_mw } else { 0 })
+    }
+
+    /// Another plug takes its place, or its register is reset.
+    pub(super) fn set_register(&mut self, mwh: u64) {
+        self.used = mwh * 3_600_000;
+    }
 }
 
 /// An order that a driver carries out.
@@ -72,6 +110,8 @@ impl Plug {
             disturbed: false,
             lease_excused: false,
             well_since: now,
+            starts: None,
+            meter: Meter { counted_to: now, ..Meter::default() },
             under_way: None,
         }
     }
@@ -139,15 +179,28 @@ impl Plug {
             (_, Order::Off) => self.turn(false, now),
             (_, Order::ClearLease) => self.lease = None,
         }
+        let measures = matches!(order, Order::Read);
+        self.meter.count(self.on, now);
         Ok(Reading {
             on: self.on,
             lease_off_at: self.lease.map(|at| BootMs::from(at - boot_at)),
             uptime_ms: self.leases.then(|| (now - self.started) / 1_000 * 1_000),
+            boot_count: self.starts,
+            power_mw: self.meter.power_mw(self.on, now).filter(|_| measures),
+            energy_mwh: self
+                .meter
+                .load_mw
+                .filter(|_| measures)
+                .map(|_| self.meter.used / 3_600_000),
         })
     }
 
     fn turn(&mut self, on: bool, now: u64) {
         if self.on != on {
+            self.meter.count(self.on, now);
+            if !on {
+                self.meter.off_at = now;
+            }
             self.on = on;
             self.moves.push((now, on));
         }
@@ -167,6 +220,14 @@ impl Plug {
         self.lease = None;
         self.started = now;
         self.turn(false, now);
+    }
+
+    /// Its firmware starts anew: the relay keeps what it was, its timer is lost.
+    pub(super) fn restart_warm(&mut self, now: u64) {
+        self.disturbed = true;
+        self.well_since = now;
+        self.lease = None;
+        self.started = now;
     }
 
     /// When orders of a kind came.

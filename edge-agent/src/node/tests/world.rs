@@ -25,7 +25,7 @@ const BEGINNING: u64 = 1_000_000_000;
 /// How long the machine has been up by then.
 const UPTIME_MS: u64 = 100_000;
 
-pub(super) struct World {
+pub(in crate::node) struct World {
     pub(super) settings: Settings,
     node: Option<Node>,
     /// The time that all share; the world's own, and no clock of the node's.
@@ -62,7 +62,7 @@ pub(super) fn outlet(leases: bool, rest: Rest) -> OutletSettings {
         rest,
         button: Button::Obey,
         leases,
-        definition: String::new(),
+        ..OutletSettings::default()
     }
 }
 
@@ -90,6 +90,7 @@ fn settings() -> Settings {
         outlets,
         warn_before_ms: vec![300_000, 60_000],
         grace_ms: 0,
+        stagger_ms: 0,
         outbox_max_bytes: 64 * 1024 * 1024,
         tasks: TaskLimits { concurrency: 2, max_queued: 10_000, max_bytes: 32 * 1024 * 1024 },
         hardware: "a virtual board".to_owned(),
@@ -107,7 +108,7 @@ fn instant(text: &str) -> u64 {
 
 impl World {
     /// A node that has run for a moment, connected, on a synced clock; everything at rest.
-    pub(super) fn new() -> Self {
+    pub(in crate::node) fn new() -> Self {
         Self::with(|_| {})
     }
 
@@ -167,16 +168,16 @@ impl World {
         self.time - BEGINNING + EPOCH_MS
     }
 
-    pub(super) fn node(&self) -> &Node {
+    pub(in crate::node) fn node(&self) -> &Node {
         self.node.as_ref().expect("the agent runs")
     }
 
-    pub(super) fn plug(&mut self, id: &str) -> &mut Plug {
+    pub(in crate::node) fn plug(&mut self, id: &str) -> &mut Plug {
         self.plugs.get_mut(id).unwrap()
     }
 
     /// From now on a plug behaves like that.
-    pub(super) fn conduct(&mut self, id: &str, conduct: Conduct) {
+    pub(in crate::node) fn conduct(&mut self, id: &str, conduct: Conduct) {
         let time = self.time;
         let plug = self.plug(id);
         plug.conduct = conduct;
@@ -189,7 +190,7 @@ impl World {
         }
     }
 
-    pub(super) fn press(&mut self, id: &str) {
+    pub(in crate::node) fn press(&mut self, id: &str) {
         let time = self.time;
         self.plug(id).press(time);
     }

@@ -29,6 +29,24 @@ pub struct OutletDetail {
     /// What its driver said then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_message: Option<String>,
+    /// What its load draws, in milliwatts, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_mw: Option<u64>,
+    /// What its register of energy shows, in milliwatt-hours, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_mwh: Option<u64>,
+    /// How often its relay was found to have closed, since the store was made.
+    #[serde(default)]
+    pub cycles: u64,
+    /// How often its relay may close.
+    #[serde(default)]
+    pub rated_cycles: u64,
+    /// How many ons have waited for its minimum time off, since the agent started,
+    #[serde(default)]
+    pub waited_for_min_off: u64,
+    /// and for their turn on its circuit.
+    #[serde(default)]
+    pub waited_for_stagger: u64,
 }
 
 impl Node {
@@ -102,6 +120,12 @@ impl Node {
             proof: outlet.on().map(|_| outlet.proof(self.now.boot)),
             fault_since_ms: outlet.trouble().map(|trouble| self.now.wall_at(trouble.since)),
             fault_message: outlet.trouble().map(|trouble| trouble.message.clone()),
+            power_mw: outlet.power_mw(),
+            energy_mwh: outlet.register().map(|register| register.mwh),
+            cycles: outlet.life.cycles,
+            rated_cycles: outlet.settings.rated_cycles(),
+            waited_for_min_off: outlet.waits().0,
+            waited_for_stagger: outlet.waits().1,
         };
         self.outlets.iter().map(detail).collect()
     }
@@ -118,6 +142,7 @@ impl Node {
                 until_ms: hold.until.map(|until| self.now.wall_at(until)),
             }),
             fault: outlet.fault(),
+            worn_percent: outlet.life.worn_percent(&outlet.settings),
         }
     }
 }

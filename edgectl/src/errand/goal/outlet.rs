@@ -98,7 +98,10 @@ impl Goal for ReleaseGoal {
             (What::OutletFault(fault), _) if fault.outlet == self.outlet => {
                 Step::Note(trouble(fault))
             }
-            (What::OutletChanged(changed), Some(outlet)) if changed.outlet == self.outlet => {
+            // One that is as it was is only surer now.
+            (What::OutletChanged(changed), Some(outlet))
+                if changed.outlet == self.outlet && self.held != Some(changed.on) =>
+            {
                 self.told(outlet)
             }
             _ => Step::Wait,

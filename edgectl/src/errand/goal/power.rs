@@ -69,6 +69,7 @@ mod tests {
             off_at_ms,
             hold: None,
             fault: None,
+            worn_percent: None,
         }
     }
 

@@ -266,7 +266,7 @@ fn read_as_everything(reply: &Reply) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
 
     #[test]
     fn no_near_miss_is_taken_for_a_yes(body in near_misses()) {

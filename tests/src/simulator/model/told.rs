@@ -14,6 +14,7 @@ impl Model {
         self.told_of_tasks(event)?;
         let real = context.real;
         match &event.what {
+            What::OutletChanged(changed) => self.switched(&changed.outlet, changed.on),
             What::CommandAccepted(accepted) if !accepted.repeat => {
                 if let Some((request, issued_at_ms)) = context.request {
                     let base = if event.clock == Clock::Synced {

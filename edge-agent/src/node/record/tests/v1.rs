@@ -7,7 +7,8 @@ pub(super) const ROWS: &[(&[u8], &[u8])] = &[
     (b"command/\x93\x90)\x8f?\xb0\xc5\xb1`I\x895\xd7\x9c\xb19", b"\x01\xa2bat\x00irejection\xa2dcodelunknown_taskgmessageuthere is no task none"),
     (b"ended/over", b"\x01\x00"),
     (b"event/\x00\x00\x00\x00\x00\x00\x00\x03", b"\xbfestoreh9f3ac01bcseq\x03eat_ms\x1b\x00\x00\x01\x9a\xa4\x1d\xae\x80eclockfsyncediuptime_ms\x1a\x00\x0fB@gboot_idfboot-1ecausebc1dtypepcommand.accepteddbody\xa1gcommandbc1\xff"),
-    (b"hold/plug-2", b"\x01\xa3bon\xf5euntil\x1a\x00\x10,\xa0fforced\xf4"),
+    (b"hold/plug-2", b"\x01\xa4bon\xf5euntil\x1a\x00\x10,\xa0fforced\xf4gcommandbc5"),
+    (b"life/plug-1", b"\x01\xa2fcycles\x01dlast\xa5bon\xf5bbygsessioneat_ms\x1b\x00\x00\x01\x9a\xa4\x1d\xae\x80gsessiondlivegcommandbc3"),
     (b"node/checkpoint", b"\x01\xa9gboot_idfboot-1dboot\x1a\x00\x0fB@gwall_ms\x1b\x00\x00\x01\x9a\xa4\x1d\xae\x80fsynced\xf5jrunning_ms\x00eclean\xf4gversione1.0.0cgap\xf6iwitnesses\xa0"),
     (b"node/outbox", b"\x01\xa3eacked\x02dlast\x18\x1fgresends\x81\xa3dfrom\x01bto\x02ecausecc11"),
     (b"outlet/plug-1", b"\x01\xa2hsettings\xa5fdriverisimulateddrestcofffbuttondobeyfleases\xf4jdefinitionb{}fobeyed\xf4"),
@@ -28,4 +29,11 @@ pub(super) const ROWS: &[(&[u8], &[u8])] = &[
 pub(super) const SCHEDULED: &[(&[u8], &[u8])] = &[
     (b"course/nightly", b"\x01\xa2hsince_ms\x1b\x00\x00\x01\x9a\xa4\x1d\xae\x80cran\x82\xa2dfrom\x1b\x00\x00\x01\x9a\xa4\x1f5 gthrough\x1b\x00\x00\x01\x9a\xa4#\xc9\x00\xa2dfrom\x1b\x00\x00\x01\x9a\xa4Z\xb7\x80gthrough\x1b\x00\x00\x01\x9a\xa4Z\xb7\x80"),
     (b"schedule/nightly", b"\x01\xa5dcronk*/5 * * * *htimezonemEurope/BerlingcommandX)\xa2dtypejoutlet.setdbody\xa2foutletfplug-1bon\xf4fmisseddoncekmax_late_ms\x1a\x00\t\'\xc0"),
+];
+
+/// Rows of agents that did not write every optional field yet: they are read as well.
+#[rustfmt::skip]
+pub(super) const EARLIER: &[(&[u8], &[u8])] = &[
+    (b"hold/plug-2", b"\x01\xa3bon\xf5euntil\x1a\x00\x10,\xa0fforced\xf4"),
+    (b"node/checkpoint", b"\x01\xa9gboot_idfboot-1dboot\x1a\x00\x0fB@gwall_ms\x1b\x00\x00\x01\x9a\xa4\x1d\xae\x80fsynced\xf5jrunning_ms\x00eclean\xf4gversione1.0.0cgap\xf6iwitnesses\xa1fplug-1\xa3iuptime_ms\x07easked\x08jbefore_gap\xf4"),
 ];

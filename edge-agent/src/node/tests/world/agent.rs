@@ -7,7 +7,7 @@ use crate::node::{Found, Input, Node};
 
 impl World {
     /// Starts the agent from what is on disk.
-    pub(in crate::node::tests) fn wake(&mut self) {
+    pub(in crate::node) fn wake(&mut self) {
         let mut found = Found::default();
         for (key, value) in &self.disk {
             match Kind::of(key) {
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// The agent dies: nothing of it is left but its disk.
-    pub(in crate::node::tests) fn kill(&mut self) {
+    pub(in crate::node) fn kill(&mut self) {
         self.node = None;
         for plug in self.plugs.values_mut() {
             plug.under_way = None;
@@ -40,7 +40,7 @@ impl World {
     }
 
     /// The agent dies and starts again `after_ms` later, in the same boot.
-    pub(in crate::node::tests) fn restart(&mut self, after_ms: u64) {
+    pub(in crate::node) fn restart(&mut self, after_ms: u64) {
         self.kill();
         self.run_for(after_ms);
         self.wake();
@@ -48,7 +48,7 @@ impl World {
 
     /// The whole machine is away for `away_ms`. Its wall clock then shows `behind_ms` too little,
     /// and is unsynced if that is not 0. A relay without a plug around it falls open.
-    pub(in crate::node::tests) fn reboot(&mut self, away_ms: u64, behind_ms: u64) {
+    pub(in crate::node) fn reboot(&mut self, away_ms: u64, behind_ms: u64) {
         self.kill();
         let time = self.time;
         for plug in self.plugs.values_mut().filter(|plug| !plug.leases) {
@@ -64,7 +64,7 @@ impl World {
     }
 
     /// The same, but the mains are away, so that no plug stays up.
-    pub(in crate::node::tests) fn blackout(&mut self, away_ms: u64, behind_ms: u64) {
+    pub(in crate::node) fn blackout(&mut self, away_ms: u64, behind_ms: u64) {
         self.kill();
         self.run_for(away_ms);
         let time = self.time;
@@ -73,12 +73,12 @@ impl World {
     }
 
     /// The agent stops in order.
-    pub(in crate::node::tests) fn stop(&mut self) {
+    pub(in crate::node) fn stop(&mut self) {
         self.step(Input::Stop);
         self.kill();
     }
 
-    pub(in crate::node::tests) fn link(&mut self, up: bool) {
+    pub(in crate::node) fn link(&mut self, up: bool) {
         self.up = up;
         self.step(if up { Input::Up { session_present: true } } else { Input::Down });
     }

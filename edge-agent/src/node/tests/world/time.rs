@@ -13,17 +13,17 @@ const MAX_SETTLES: u32 = 40;
 
 impl World {
     /// Lets time pass.
-    pub(in crate::node::tests) fn run_for(&mut self, ms: u64) {
+    pub(in crate::node) fn run_for(&mut self, ms: u64) {
         self.run_to(self.time + ms);
     }
 
     /// Lets time pass until an event of `kind` comes, 10 minutes at most.
-    pub(in crate::node::tests) fn run_until(&mut self, kind: &str) -> Value {
+    pub(in crate::node) fn run_until(&mut self, kind: &str) -> Value {
         self.run_for_kind(600_000, kind)
     }
 
     /// Lets time pass until an event of `kind` comes, so long at most.
-    pub(in crate::node::tests) fn run_for_kind(&mut self, ms: u64, kind: &str) -> Value {
+    pub(in crate::node) fn run_for_kind(&mut self, ms: u64, kind: &str) -> Value {
         let end = self.time + ms;
         let count = |world: &Self| world.events.iter().filter(|it| it["type"] == kind).count();
         let before = count(self);
@@ -35,7 +35,7 @@ impl World {
     }
 
     /// The machine sleeps: time passes, and nobody looks.
-    pub(in crate::node::tests) fn sleep(&mut self, ms: u64) {
+    pub(in crate::node) fn sleep(&mut self, ms: u64) {
         let node = self.node.take();
         self.run_for(ms);
         self.node = node;
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Lets time pass up to an instant.
-    pub(in crate::node::tests) fn run_to(&mut self, end: u64) {
+    pub(in crate::node) fn run_to(&mut self, end: u64) {
         loop {
             let next = self.next().filter(|next| *next <= end);
             self.time = next.unwrap_or(end).max(self.time);
@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Puts something in.
-    pub(in crate::node::tests) fn step(&mut self, input: Input) {
+    pub(in crate::node) fn step(&mut self, input: Input) {
         self.settles = (self.time, 0);
         let now = self.now();
         self.node.as_mut().expect("the agent runs").step(now, input);

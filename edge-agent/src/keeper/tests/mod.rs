@@ -1,0 +1,5 @@
+//! A keeper in virtual time.
+
+mod restarts;
+mod rights;
+mod world;
