@@ -1,4 +1,7 @@
-//! The Shelly driver against a scripted plug of either generation.
+//! The Shelly driver against a scripted plug of either generation, and against `plug-sim`.
+
+// Said so that clippy takes it for test code, where `unwrap` is allowed.
+#![cfg(test)]
 
 mod accuracy;
 mod audit;
@@ -6,9 +9,6 @@ mod leases;
 mod login;
 mod meters;
 mod replies;
-mod simulated;
-// Said so that clippy takes them for test code, where `unwrap` is allowed.
-#[cfg(test)]
 mod scripted;
-#[cfg(test)]
+mod simulated;
 mod wire;

@@ -30,6 +30,7 @@ pub(crate) struct Relay {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own to be odd")]
 pub(crate) struct Device {
     pub(crate) generation: u8,
     pub(crate) password: Option<&'static str>,
