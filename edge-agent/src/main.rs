@@ -39,6 +39,8 @@ enum Verb {
     Doctor(command::doctor::Arguments),
     /// Who this node is: its key, made here, and the certificate for it.
     Identity(command::identity::Arguments),
+    /// Finds the plugs of the local network, and prints them as configuration ready to paste.
+    Discover(command::discover::Arguments),
     /// Prints the completions for a shell.
     Completions(command::manual::CompletionsArguments),
     /// Writes the manual pages.
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Explain(arguments) => command::explain::run(&config, arguments),
         Verb::Doctor(arguments) => command::doctor::run(&config, &arguments),
         Verb::Identity(arguments) => command::identity::run(arguments),
+        Verb::Discover(arguments) => command::discover::run(&config, &arguments),
         Verb::Completions(arguments) => {
             command::manual::completions(Arguments::command(), &arguments)
         }

@@ -2,15 +2,20 @@
 
 use anyhow::Result;
 use edge_protocol::codec::Encoding;
-use plug_sim::Fault;
+use plug_sim::{FakePlug, Fault, Profile};
 use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf};
-use tests::program::{Said, at_site, edge_agent};
+use tests::program::{Said, at_site, check, edge_agent};
 use tests::transcript::text;
 
 /// `edge-agent outlet` at the desk's node.
 async fn outlet(desk: &Desk, arguments: &[&str]) -> Result<Said> {
     at_site(&desk.site, &[&["outlet"], arguments].concat()).await
+}
+
+/// `edge-agent explain` at the desk's node.
+async fn explain(desk: &Desk, arguments: &[&str]) -> Result<Said> {
+    at_site(&desk.site, &[&["explain"], arguments].concat()).await
 }
 
 fn said_so(said: &Said, words: &[&str]) {
@@ -128,9 +133,6 @@ async fn what_makes_no_sense_is_refused_by_its_reason() -> Result<()> {
 #[tokio::test]
 async fn an_outlet_is_explained_by_what_decides_and_what_comes_next() -> Result<()> {
     let mut desk = Desk::open(Encoding::Json, 1).await?;
-    let explain = async |desk: &Desk, arguments: &[&str]| {
-        at_site(&desk.site, &[&["explain"], arguments].concat()).await
-    };
     let said = explain(&desk, &["plug-1"]).await?;
     said_so(&said, &["plug-1 is off", "because   nothing covers it, and it rests off"]);
     let start = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 3_600_000 });
@@ -151,6 +153,31 @@ async fn an_outlet_is_explained_by_what_decides_and_what_comes_next() -> Result<
     let agent = desk.agent.take().expect("it runs");
     agent.stop().await?;
     assert_eq!(explain(&desk, &["plug-1"]).await?.code, Some(69));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_network_is_looked_through_and_printed_as_configuration_without_one() -> Result<()> {
+    let plug = FakePlug::start(Profile::tasmota_14_4()).await?;
+    let port = plug.address().port().to_string();
+    let look = ["discover", "--seconds", "0", "--network", "127.0.0.1/32", "--port", &port];
+    let none = ["--config", "/no/such/agent.toml"];
+    let said = edge_agent(look.iter().chain(&none)).await?;
+    let url = format!("url = \"{}\"", plug.url());
+    said_so(&said, &["[[outlet]]", "driver = \"tasmota\"", &url]);
+    let site = Desk::set_up(Encoding::Json, Layout::plugs(0)).await?.site;
+    let path = site.configure(&said.out)?;
+    assert_eq!(check(&path).await?.code, Some(0), "it can be pasted: {}", said.out);
+    let said = edge_agent(look.iter().chain(&["--json"]).chain(&none)).await?;
+    let found: Value = serde_json::from_str(&said.out)?;
+    assert_eq!(found["plugs"][0]["driver"], "tasmota");
+    let nobody = ["discover", "--seconds", "0", "--network", "127.0.0.2/32", "--port", "1"];
+    let said = edge_agent(nobody.iter().chain(&none)).await?;
+    assert_eq!(said.code, Some(69));
+    assert!(said.err.contains("no plug was found"), "{}", said.err);
+    let said = edge_agent(["discover", "--network", "10.0.0.0/8"]).await?;
+    assert!(said.code == Some(64) && said.err.contains("too large"), "{}", said.err);
+    assert!(plug.history().is_empty(), "looking switches nothing");
     Ok(())
 }
 

@@ -63,7 +63,7 @@ pub enum StartError {
         /// Which outlet.
         outlet: OutletId,
         /// What the driver said.
-        source: plug_driver::Error,
+        source: Box<plug_driver::Error>,
     },
     /// The control socket can't be opened.
     #[error("the control socket {} can't be opened", .path.display())]
@@ -310,6 +310,6 @@ fn device(id: &OutletId, outlet: &OutletSettings) -> Result<Option<AnyOutlet>, S
         tracing::error!(outlet = %id, "another version's definition of an outlet can't be read");
         return Ok(None);
     };
-    let failed = |source| StartError::Outlet { outlet: id.clone(), source };
+    let failed = |error| StartError::Outlet { outlet: id.clone(), source: Box::new(error) };
     driver.device().map(Some).map_err(failed)
 }

@@ -1,5 +1,6 @@
 //! The commands: what each takes, does and tells.
 
+pub(crate) mod discover;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod identity;

@@ -140,8 +140,7 @@ fn driven_off_by_firmware(line: &LineSettings, firmware: &str) -> bool {
     firmware
         .lines()
         .filter_map(|text| text.trim().strip_prefix("gpio=")?.split_once('='))
-        .filter(|(pins, _)| covers(pins))
-        .last()
+        .rfind(|(pins, _)| covers(pins))
         .is_some_and(|(_, words)| {
             let mut words = words.split(',').map(str::trim);
             words.clone().any(|word| word == "op") && words.any(|word| word == firmware_word(line))

@@ -66,7 +66,8 @@ struct Unreached {
     remedy: &'static str,
 }
 
-const LOOK_FOR_IT: &str = "give it power and a network, and check its url";
+const LOOK_FOR_IT: &str =
+    "give it power and a network, and check its url (`edge-agent discover` finds plugs)";
 
 async fn by_agent(config: &Config, outlet: &OutletConfig, fix: bool) -> Found {
     let (socket, id) = (&config.socket, outlet.id.clone());

@@ -124,9 +124,10 @@ impl Guest {
             | Said::Pulse
             | Said::Goodbye { .. } => None,
         });
-        let refusal = |code: &SubscribeReasonCode| match code {
-            SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce) => None,
-            refused => Some(format!("{refused:?}")),
+        let refusal = |code: &SubscribeReasonCode| {
+            let granted =
+                matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce));
+            (!granted).then(|| format!("{code:?}"))
         };
         Ok(answer.await?.return_codes.iter().map(refusal).collect())
     }

@@ -152,7 +152,6 @@ enum BackendName {
 }
 
 impl BackendName {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     fn is_rppal(&self) -> bool {
         *self == Self::Rppal
     }

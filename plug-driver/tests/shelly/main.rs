@@ -1,6 +1,6 @@
-//! The Shelly driver against a scripted plug of either generation, and against `plug-sim`.
+//! The Shelly driver against a scripted plug of either generation, and against a simulated one.
 
-// Said so that clippy takes it for test code, where `unwrap` is allowed.
+// Said so that clippy takes all of it for test code, where `unwrap` is allowed.
 #![cfg(test)]
 
 mod accuracy;

@@ -30,7 +30,7 @@ pub(crate) struct Relay {
 }
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own to be odd")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Device {
     pub(crate) generation: u8,
     pub(crate) password: Option<&'static str>,

@@ -61,7 +61,7 @@ fn power_that_begins_to_flow_later_is_told_two_minutes_after_that() {
 
 #[test]
 fn a_load_that_comes_and_goes_by_seconds_is_told_too() {
-    let load = |at| Some(if at / (8 * SECOND) % 2 == 0 { 40_000 } else { 0 });
+    let load = |at: u64| Some(if (at / (8 * SECOND)).is_multiple_of(2) { 40_000 } else { 0 });
     let (_, verdicts) = watch(&mut Life::default(), 4 * SECOND, 300 * SECOND, load);
     assert!(matches!(verdicts[..], [(120_000..=160_000, Verdict::Stuck { .. })]), "{verdicts:?}");
 }
