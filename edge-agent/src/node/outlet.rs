@@ -199,6 +199,7 @@ impl Outlet {
         if !same {
             self.wanted_since = now;
             self.failing = false;
+            self.wish_anew();
             // A thumb's off outlives the agent, but not the wish that it was against.
             self.obeyed &= old == Want::Nothing;
         }
@@ -323,7 +324,7 @@ impl Outlet {
         let number = self.next_number;
         self.next_number += 1;
         if matches!(order, Order::On { .. }) {
-            self.let_go();
+            self.on_sent();
         }
         self.under_way = Some(UnderWay { number, order, since: now, want: self.want });
         Some((number, order))
@@ -337,10 +338,12 @@ impl Outlet {
             }
             None if now < self.not_before => None,
             None => match self.next_wish(now) {
-                // What waits for its turn is watched meanwhile.
-                Order::On { .. } if self.held_back().is_some() => {
-                    (now >= self.read_at()).then_some(Order::Read)
-                }
+                // What has to stay off is watched meanwhile. What waits for its turn is not: a plug
+                // that doesn't answer would be asked whenever its turn comes.
+                Order::On { .. } if let Some(held) = self.held_back() => match held.wait {
+                    Wait::MinOff => (now >= self.read_at()).then_some(Order::Read),
+                    Wait::Stagger => None,
+                },
                 wish @ (Order::On { .. } | Order::Off | Order::ClearLease | Order::Read) => {
                     Some(wish)
                 }
@@ -383,7 +386,13 @@ impl Outlet {
     pub(super) fn wake_at(&self) -> BootMs {
         match (self.under_way, self.held_back()) {
             (Some(under_way), _) => under_way.lost_at(),
-            (None, Some(held)) => held.until.min(self.read_at()).max(self.not_before),
+            (None, Some(held)) => {
+                let next = match held.wait {
+                    Wait::MinOff => held.until.min(self.read_at()),
+                    Wait::Stagger => held.until,
+                };
+                next.max(self.not_before)
+            }
             (None, None) => self.not_before,
         }
     }

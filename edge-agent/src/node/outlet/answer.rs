@@ -138,12 +138,12 @@ impl Outlet {
         self.meter.sample(reading.on, reading.power_mw, &mut self.life, now)
     }
 
-    /// Tells a change once more when its watts have come to prove it. That its lease was confirmed
-    /// meanwhile is told as news of the lease.
+    /// Tells an off once more when its watts have come to prove it: what a bill may stand on. An on
+    /// needs no such proof, and that its lease was confirmed is told as news of the lease.
     fn tell_rise(&mut self, on: bool, now: BootMs, news: &mut Vec<News>) {
         let Some((told_on, by, told)) = self.told_change else { return };
         let proof = self.proof(now);
-        if told_on == on && told < proof && proof == Proof::WattsConfirmed {
+        if !on && told_on == on && told < proof && proof == Proof::WattsConfirmed {
             self.told_change = Some((on, by, proof));
             news.push(News::Proven { on, by, proof });
         }
