@@ -59,6 +59,29 @@ async fn a_session_runs_warns_and_ends_while_the_broker_is_stopped() -> Result<(
     goes_off(&story.plug).await?;
     status_says(&story.site, "not connected").await?;
     story.site.broker.start_again().await?;
+    hears_of_the_end(&mut story, ends_at_ms).await?;
+    let link = story.event("node.link", |event| match &event.what {
+        What::NodeLink(link) => Some(link.session_present),
+        _ => None,
+    });
+    assert!(link.await?, "a broker that was stopped remembers");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broker_that_forgot_the_node_is_told_of_and_resend_fills_the_gap() -> Result<()> {
+    let (mut story, agent, ends_at_ms) = session_of_two_seconds().await?;
+    // All that was told so far is acknowledged, so that what comes next begins here.
+    let told = story.site.state(|state| state.queues.outbox_events == 0);
+    let from_seq = within("an empty outbox", async { Ok(told.await?) }).await?.queues.last_seq;
+    story.site.broker.kill().await?;
+    goes_off(&story.plug).await?;
+    // The control plane's session is forgotten, too: it has to be back before the node is, so
+    // that there is anybody to hear it.
+    agent.signal(Signal::SIGSTOP)?;
+    story.site.broker.start_again().await?;
+    story.send(resend(from_seq, from_seq)).await?;
+    agent.signal(Signal::SIGCONT)?;
     let heard = hears_of_the_end(&mut story, ends_at_ms).await?;
     let link = |event: &Event| match &event.what {
         What::NodeLink(link) => Some((link.session_present, event.seq)),
