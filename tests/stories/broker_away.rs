@@ -88,11 +88,12 @@ async fn a_broker_that_forgot_the_node_is_told_of_and_resend_fills_the_gap() -> 
         _ => None,
     };
     // The link may be back before the plug has been read off, or after it.
-    let (session_present, to_seq) = match heard.iter().find_map(link) {
+    let (session_present, link_seq) = match heard.iter().find_map(link) {
         Some(link) => link,
         None => story.event("node.link", link).await?,
     };
     assert!(!session_present);
+    let to_seq = heard.iter().map(|event| event.seq).max().unwrap_or_default().max(link_seq);
     // The command from before was published to nobody, so it is sent again.
     let command = story.send(resend(1, to_seq)).await?;
     assert_eq!(story.answer(&command).await?, Ok(()));
