@@ -21,6 +21,7 @@ pub(super) use self::meter::Register;
 use self::pace::Pace;
 pub use self::pace::Wait;
 pub(super) use self::want::Want;
+use super::clock::Testimony;
 use super::settings::{OutletSettings, Rest};
 use super::time::BootMs;
 
@@ -106,6 +107,8 @@ struct Known {
     asked_at: BootMs,
     /// When the answer came: it is no older than that.
     answered_at: BootMs,
+    /// It was read, and nothing was switched or armed for it.
+    read: bool,
 }
 
 /// What was known of an outlet before this agent's first reading.
@@ -228,9 +231,14 @@ impl Outlet {
         self.known.map(|known| known.reading.on)
     }
 
-    /// How long its plug had been up, and when it was asked, where it told.
-    pub(super) fn uptime(&self) -> Option<(u64, BootMs)> {
-        self.known.and_then(|known| Some((known.reading.uptime_ms?, known.asked_at)))
+    /// What its plug tells of the time that has passed, where it tells of any.
+    pub(super) fn testimony(&self) -> Option<Testimony> {
+        let Known { reading, asked_at, read, .. } = self.known?;
+        // What an order has just armed says nothing of before.
+        let lease_off_at = reading.lease_off_at.filter(|_| read);
+        let Reading { uptime_ms, boot_count, .. } = reading;
+        let tells = uptime_ms.is_some() || lease_off_at.is_some();
+        tells.then_some(Testimony { uptime_ms, boot_count, lease_off_at, asked: asked_at })
     }
 
     /// Whether it answered last.
