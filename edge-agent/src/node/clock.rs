@@ -195,6 +195,8 @@ impl Clock {
             let known_ms = signed(trusted.wall_at(now.boot));
             // No reboot took less than is known: then the clock was wrong that was trusted before it.
             moved.earlier_ms = Some(signed(now.wall_ms).saturating_sub(known_ms).max(0));
+            // What they told of before it is reckoned with by that.
+            self.council.witnesses.retain(|_, witness| !witness.before_gap);
         }
         self.last = now;
         (now, moved)
@@ -206,9 +208,9 @@ impl Clock {
     }
 
     /// How much longer than known a reboot took by the word of the plugs, where they have more to say.
-    pub(super) fn reckon(&mut self) -> Option<i64> {
+    pub(super) fn reckon(&mut self, now: BootMs) -> Option<i64> {
         let gap = self.gap.as_mut()?;
-        let longer_ms = self.council.verdict(self.started, self.last.boot)?;
+        let longer_ms = self.council.verdict(self.started, now)?;
         for anchor in [gap.trusted.as_mut(), self.floor.as_mut()].into_iter().flatten() {
             anchor.wall_ms = anchor.wall_ms.saturating_add_signed(longer_ms);
         }

@@ -169,11 +169,13 @@ impl Node {
     }
 
     fn look_at_clocks(&mut self, read: Now) {
-        let (now, moved) = self.clock.observe(read);
-        self.now = now;
-        if let Some(earlier_ms) = self.clock.reckon() {
+        // Before the clocks are read: deadlines and what the wall clock is taken for move together,
+        // so that a deadline keeps its name.
+        if let Some(earlier_ms) = self.clock.reckon(read.boot) {
             self.correct_sessions(earlier_ms, false);
         }
+        let (now, moved) = self.clock.observe(read);
+        self.now = now;
         if let Some(earlier_ms) = moved.earlier_ms {
             self.correct_sessions(earlier_ms, true);
         }

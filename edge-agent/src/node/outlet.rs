@@ -107,8 +107,6 @@ struct Known {
     asked_at: BootMs,
     /// When the answer came: it is no older than that.
     answered_at: BootMs,
-    /// It was read, and nothing was switched or armed for it.
-    read: bool,
 }
 
 /// What was known of an outlet before this agent's first reading.
@@ -233,12 +231,8 @@ impl Outlet {
 
     /// What its plug tells of the time that has passed, where it tells of any.
     pub(super) fn testimony(&self) -> Option<Testimony> {
-        let Known { reading, asked_at, read, .. } = self.known?;
-        // What an order has just armed says nothing of before.
-        let lease_off_at = reading.lease_off_at.filter(|_| read);
-        let Reading { uptime_ms, boot_count, .. } = reading;
-        let tells = uptime_ms.is_some() || lease_off_at.is_some();
-        tells.then_some(Testimony { uptime_ms, boot_count, lease_off_at, asked: asked_at })
+        let Known { reading: Reading { uptime_ms, boot_count, .. }, asked_at, .. } = self.known?;
+        Some(Testimony { uptime_ms: uptime_ms?, boot_count, asked: asked_at })
     }
 
     /// Whether it answered last.

@@ -2,6 +2,10 @@
 //!
 //! Each plug tells for itself how much longer it took than is known so far; of several the median
 //! counts, the smaller of two: one that errs moves no deadline, and nobody is cut early.
+//!
+//! A plug tells by its uptime. Every plug that keeps a lease tells one, and the rest of a lease
+//! would tell no more: an order that armed it anew just before the end may be the one that was
+//! never heard of again.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +19,6 @@ use crate::node::time::BootMs;
 const UPTIME_GRAIN_MS: u64 = 1_000;
 /// and by one part in so many for its oscillator. All for the customer: nobody is cut early.
 const DRIFT: u64 = 10_000;
-/// The rest of a lease is told with its way from the plug, and by its clock's grain.
-const LEASE_GRAIN_MS: u64 = 2_000;
 /// So long the first that answer wait for the others; then those count that have.
 const COUNCIL_MS: u64 = 3_000;
 /// One that knows of so much more than another is not believed.
@@ -26,39 +28,32 @@ const MOST_BEYOND_MS: i64 = 24 * 3_600_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Witness {
     /// How long it had been up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    uptime_ms: Option<u64>,
+    uptime_ms: u64,
     asked: BootMs,
     /// It was asked before a reboot whose length is not known.
     pub(super) before_gap: bool,
     /// How often it had started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     boot_count: Option<u64>,
-    /// When it was to cut the power by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    lease_off_at: Option<BootMs>,
 }
 
 /// What a plug tells now.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::node) struct Testimony {
-    pub(in crate::node) uptime_ms: Option<u64>,
+    pub(in crate::node) uptime_ms: u64,
     pub(in crate::node) boot_count: Option<u64>,
-    /// When it cuts the power by itself, by an order before this one.
-    pub(in crate::node) lease_off_at: Option<BootMs>,
     pub(in crate::node) asked: BootMs,
 }
 
 impl Witness {
     fn of(testimony: &Testimony) -> Self {
-        let Testimony { uptime_ms, boot_count, lease_off_at, asked } = *testimony;
-        Self { uptime_ms, asked, before_gap: false, boot_count, lease_off_at }
+        let Testimony { uptime_ms, boot_count, asked } = *testimony;
+        Self { uptime_ms, asked, before_gap: false, boot_count }
     }
 
     /// Moves what it counts by into another reading of the boot clock.
     pub(super) fn shift(&mut self, ms: i64) {
         self.asked = self.asked.shifted(ms);
-        self.lease_off_at = self.lease_off_at.map(|at| at.shifted(ms));
     }
 
     /// How much longer than known the reboot took by what it tells `now`, at least. `None` where it
@@ -69,21 +64,11 @@ impl Witness {
         {
             return None;
         }
-        let (away_ms, doubt_ms) = match (self.uptime_ms, told.uptime_ms) {
-            (Some(before), Some(uptime_ms)) => {
-                // One with less uptime than then has restarted, and knows nothing.
-                let up_ms = uptime_ms.checked_sub(before)?;
-                let known_ms = now - self.asked;
-                let doubt_ms = UPTIME_GRAIN_MS + up_ms / DRIFT;
-                (signed(up_ms).saturating_sub(signed(known_ms)), doubt_ms)
-            }
-            _ => {
-                let (before, lease) = (self.lease_off_at?, told.lease_off_at?);
-                (before.0.saturating_sub(lease.0), LEASE_GRAIN_MS)
-            }
-        };
+        // One with less uptime than then has restarted, and knows nothing.
+        let up_ms = told.uptime_ms.checked_sub(self.uptime_ms)?;
+        let away_ms = signed(up_ms).saturating_sub(signed(now - self.asked));
         // Its grain may hide as much again; beyond that it contradicts this boot's own time.
-        let doubt_ms = signed(doubt_ms);
+        let doubt_ms = signed(UPTIME_GRAIN_MS + up_ms / DRIFT);
         (away_ms >= -2 * doubt_ms).then(|| away_ms.saturating_sub(doubt_ms).max(0))
     }
 }
@@ -150,17 +135,13 @@ mod tests {
         let mut council = Council::default();
         for (number, away_ms) in away.iter().enumerate() {
             let id: OutletId = format!("plug-{number}").parse().unwrap();
-            let then = Testimony {
-                uptime_ms: Some(1_000_000_000),
-                boot_count: Some(3),
-                lease_off_at: None,
-                asked: BootMs(0),
-            };
+            let then =
+                Testimony { uptime_ms: 1_000_000_000, boot_count: Some(3), asked: BootMs(0) };
             let mut witness = Witness::of(&then);
             witness.before_gap = true;
             council.witnesses.insert(id.clone(), witness);
             let uptime_ms = u64::try_from(1_000_000_000 + HOUR + away_ms).unwrap();
-            let now = Testimony { uptime_ms: Some(uptime_ms), asked: BootMs(HOUR), ..then };
+            let now = Testimony { uptime_ms, asked: BootMs(HOUR), ..then };
             council.hear(&id, &now, true, BootMs(HOUR));
         }
         council
@@ -184,35 +165,13 @@ mod tests {
     #[test]
     fn one_that_started_anew_is_not_believed_however_long_it_is_up() {
         let mut council = council(&[]);
-        let then = Testimony {
-            uptime_ms: Some(60_000),
-            boot_count: Some(3),
-            lease_off_at: None,
-            asked: BootMs(0),
-        };
+        let then = Testimony { uptime_ms: 60_000, boot_count: Some(3), asked: BootMs(0) };
         let id: OutletId = "plug".parse().unwrap();
         let witness = Witness { before_gap: true, ..Witness::of(&then) };
         council.witnesses.insert(id.clone(), witness);
-        let now = Testimony { uptime_ms: Some(9_000_000), boot_count: Some(4), ..then };
+        let now = Testimony { uptime_ms: 9_000_000, boot_count: Some(4), ..then };
         council.hear(&id, &now, true, BootMs(HOUR));
         assert_eq!(council.verdict(BootMs(HOUR), BootMs(HOUR)), None);
-    }
-
-    #[test]
-    fn the_rest_of_a_lease_tells_where_a_plug_tells_no_uptime() {
-        let mut council = Council::default();
-        let then = Testimony {
-            uptime_ms: None,
-            boot_count: None,
-            lease_off_at: Some(BootMs(HOUR)),
-            asked: BootMs(0),
-        };
-        let id: OutletId = "plug".parse().unwrap();
-        let witness = Witness { before_gap: true, ..Witness::of(&then) };
-        council.witnesses.insert(id.clone(), witness);
-        let now = Testimony { lease_off_at: Some(BootMs(HOUR - 600_000)), ..then };
-        council.hear(&id, &now, true, BootMs(0));
-        assert_eq!(council.verdict(BootMs(0), BootMs(0)), Some(598_000));
     }
 
     #[test]

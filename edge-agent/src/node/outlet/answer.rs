@@ -82,9 +82,8 @@ impl Outlet {
     }
 
     fn found(&mut self, answered: UnderWay, reading: Reading, now: BootMs, news: &mut Vec<News>) {
-        let read = matches!(answered.order, Order::Read);
         let previous =
-            self.known.replace(Known { reading, asked_at: answered.since, answered_at: now, read });
+            self.known.replace(Known { reading, asked_at: answered.since, answered_at: now });
         self.failed_reads = 0;
         let verdict = self.measured(reading, now);
         let before = previous.map(|known| known.reading.on).or(self.before);
@@ -276,7 +275,6 @@ mod tests {
             reading: reading(Some(1_500)),
             asked_at: BootMs(10_000),
             answered_at: BootMs(10_000),
-            read: true,
         };
         for (uptime_ms, restarted) in [(2_000, true), (2_499, true), (2_500, false), (3_500, false)]
         {
