@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::scripted::{Firmware, Rule, ScriptedPlug, Wire};
+use crate::still_time::StillTime;
 use plug_driver::{Kind, LeaseReading, Outlet as _};
 
 const LEASE: Duration = Duration::from_secs(90);
@@ -19,6 +20,7 @@ fn after_meeting(commands: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn each_firmware_holds_the_lease_in_the_best_timer_that_it_has() {
+    let _still = StillTime::begin();
     let pulse_time = ["PulseTime1", "PulseTime1 190", "Power1 ON", "Status 11", "PulseTime1"];
     let looking =
         ["RuleTimer", pulse_time[0], pulse_time[1], pulse_time[2], pulse_time[3], pulse_time[4]];
@@ -37,6 +39,7 @@ async fn each_firmware_holds_the_lease_in_the_best_timer_that_it_has() {
 
 #[tokio::test]
 async fn a_rule_timer_is_armed_before_the_switch_and_its_rule_is_stored_once() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V12_4, 1).await;
     let mut outlet = plug.outlet(1);
     let reading = outlet.on(Some(LEASE)).await.unwrap();
@@ -66,6 +69,7 @@ async fn a_rule_timer_is_armed_before_the_switch_and_its_rule_is_stored_once() {
 
 #[tokio::test]
 async fn each_relay_has_a_rule_and_a_rule_timer_of_its_own() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V12_4, 2).await;
     for slot in [1, 2] {
         plug.device().rules[slot].text = "ON Wifi#Connected DO Delay 1 ENDON".to_owned();
@@ -83,6 +87,7 @@ async fn each_relay_has_a_rule_and_a_rule_timer_of_its_own() {
 
 #[tokio::test]
 async fn relays_that_go_on_together_do_not_write_over_each_other_s_rule() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V12_4, 4).await;
     let [mut a, mut b, mut c, mut d] = [1, 2, 3, 4].map(|relay| plug.outlet(relay));
     let lease = Some(LEASE);
@@ -99,6 +104,7 @@ async fn relays_that_go_on_together_do_not_write_over_each_other_s_rule() {
 
 #[tokio::test]
 async fn a_rule_that_is_not_stored_as_it_was_sent_holds_no_lease() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V12_4, 1).await;
     plug.wire("Rule1 ON ", Wire::Instead("{}".to_owned()));
     let reading = plug.outlet(1).on(Some(LEASE)).await.unwrap();
@@ -109,6 +115,7 @@ async fn a_rule_that_is_not_stored_as_it_was_sent_holds_no_lease() {
 
 #[tokio::test]
 async fn somebody_elses_rules_are_never_touched_and_then_pulse_time_holds_the_lease() {
+    let _still = StillTime::begin();
     let theirs = "ON Wifi#Connected DO Delay 1 ENDON";
     let with_our_timer = "ON Rules#Timer=1 DO Power2 TOGGLE ENDON";
     for rules in [[theirs; 3], [with_our_timer, "", ""]] {
@@ -124,6 +131,7 @@ async fn somebody_elses_rules_are_never_touched_and_then_pulse_time_holds_the_le
 
 #[tokio::test]
 async fn our_rule_is_woken_where_somebody_put_it_to_sleep() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V12_4, 1).await;
     let mut outlet = plug.outlet(1);
     outlet.on(Some(LEASE)).await.unwrap();
@@ -136,6 +144,7 @@ async fn our_rule_is_woken_where_somebody_put_it_to_sleep() {
 
 #[tokio::test]
 async fn a_rule_timer_that_reckons_wrong_is_stopped_and_pulse_time_holds_the_lease() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V12_4, 1).await;
     plug.wire("RuleTimer1 ", Wire::Chunks(usize::MAX));
     let wrong = r#"{"T1":4000,"T2":0}"#;
@@ -150,6 +159,7 @@ async fn a_rule_timer_that_reckons_wrong_is_stopped_and_pulse_time_holds_the_lea
 
 #[tokio::test]
 async fn each_relay_is_switched_by_its_own_number() {
+    let _still = StillTime::begin();
     for firmware in [Firmware::Old, Firmware::Lite, Firmware::V12_4, Firmware::V13_4] {
         let plug = ScriptedPlug::start(firmware, 3).await;
         let mut outlet = plug.outlet(2);
@@ -163,6 +173,7 @@ async fn each_relay_is_switched_by_its_own_number() {
 
 #[tokio::test]
 async fn a_relay_that_the_plug_does_not_have_is_refused() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V13_4, 2).await;
     let mut outlet = plug.outlet(3);
     assert_eq!(outlet.on(Some(LEASE)).await.unwrap_err().kind(), Kind::Refused);
@@ -172,6 +183,7 @@ async fn a_relay_that_the_plug_does_not_have_is_refused() {
 
 #[tokio::test]
 async fn an_off_is_sent_first_and_leaves_the_timer_to_clear_lease() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
     plug.outlet(1).on(Some(LEASE)).await.unwrap();
     plug.commands();
@@ -186,6 +198,7 @@ async fn an_off_is_sent_first_and_leaves_the_timer_to_clear_lease() {
 
 #[tokio::test]
 async fn clearing_never_changes_the_relay_and_spares_the_flash_where_nothing_runs() {
+    let _still = StillTime::begin();
     for firmware in [Firmware::Old, Firmware::Lite, Firmware::V12_4, Firmware::V13_4] {
         let plug = ScriptedPlug::start(firmware, 1).await;
         let mut outlet = plug.outlet(1);
@@ -207,6 +220,7 @@ async fn clearing_never_changes_the_relay_and_spares_the_flash_where_nothing_run
 
 #[tokio::test]
 async fn a_stale_timer_is_cleared_and_the_lease_armed_again() {
+    let _still = StillTime::begin();
     for stale in ["Power2 1", "Power2 2", "Power0 0"] {
         let plug = ScriptedPlug::start(Firmware::V13_4, 2).await;
         plug.device().timed = vec![(5_000, stale.to_owned()), (7_000, "Power1 0".to_owned())];
@@ -220,6 +234,7 @@ async fn a_stale_timer_is_cleared_and_the_lease_armed_again() {
 
 #[tokio::test]
 async fn clearing_relay_1_never_takes_the_timer_of_relay_10_along() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V13_4, 12).await;
     plug.device().timed = vec![(9_000, "Power10 0".to_owned())];
     let mut outlet = plug.outlet(1);
@@ -234,6 +249,7 @@ async fn clearing_relay_1_never_takes_the_timer_of_relay_10_along() {
 
 #[tokio::test]
 async fn an_on_without_a_lease_clears_every_timer_first() {
+    let _still = StillTime::begin();
     for firmware in [Firmware::Old, Firmware::Lite, Firmware::V12_4, Firmware::V13_4] {
         let plug = ScriptedPlug::start(firmware, 1).await;
         let mut outlet = plug.outlet(1);
@@ -254,6 +270,7 @@ async fn an_on_without_a_lease_clears_every_timer_first() {
 
 #[tokio::test]
 async fn a_standing_pulse_time_that_would_cut_first_is_made_the_longest() {
+    let _still = StillTime::begin();
     for (standing, expected) in [(0, 0), (64_900, 64_900), (191, 191), (189, 64_900)] {
         let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
         plug.device().pulse[0].0 = standing;
@@ -264,6 +281,7 @@ async fn a_standing_pulse_time_that_would_cut_first_is_made_the_longest() {
 
 #[tokio::test]
 async fn a_pulse_time_that_is_not_taken_is_a_refusal() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
     plug.device().pulse[0].0 = 189;
     plug.wire("PulseTime1 ", Wire::Instead(r#"{"PulseTime1":{"Set":189,"Remaining":0}}"#.into()));
@@ -273,6 +291,7 @@ async fn a_pulse_time_that_is_not_taken_is_a_refusal() {
 
 #[tokio::test]
 async fn a_lease_that_is_not_read_back_is_a_contradiction() {
+    let _still = StillTime::begin();
     for list in [
         r#"{"TimedPower":"Empty"}"#,
         r#"{"TimedPower":[{"Remaining":87000,"Command":"Power1 0"}]}"#,
@@ -296,6 +315,7 @@ async fn a_lease_that_is_not_read_back_is_a_contradiction() {
 
 #[tokio::test]
 async fn a_minimal_firmware_is_switched_without_a_lease_or_not_at_all() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::Minimal, 1).await;
     let mut outlet = plug.outlet(1);
     assert!(outlet.capabilities().lease.is_some(), "until the plug was met");
@@ -308,6 +328,7 @@ async fn a_minimal_firmware_is_switched_without_a_lease_or_not_at_all() {
 
 #[tokio::test]
 async fn capabilities_are_what_the_firmware_was_found_to_have() {
+    let _still = StillTime::begin();
     for (firmware, resolution_ms) in
         [(Firmware::Lite, 1_000), (Firmware::V12_4, 1_000), (Firmware::V13_4, 50)]
     {
@@ -322,6 +343,7 @@ async fn capabilities_are_what_the_firmware_was_found_to_have() {
 
 #[tokio::test]
 async fn a_restart_of_the_plug_makes_it_a_stranger() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::Lite, 1).await;
     let mut outlet = plug.outlet(1);
     let before = outlet.read().await.unwrap();
@@ -340,6 +362,7 @@ async fn a_restart_of_the_plug_makes_it_a_stranger() {
 
 #[tokio::test]
 async fn a_restart_is_seen_by_the_count_of_starts_too() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::Lite, 1).await;
     let mut outlet = plug.outlet(1);
     outlet.read().await.unwrap();
@@ -355,6 +378,7 @@ async fn a_restart_is_seen_by_the_count_of_starts_too() {
 
 #[tokio::test]
 async fn an_error_makes_the_plug_a_stranger_too() {
+    let _still = StillTime::begin();
     let plug = ScriptedPlug::start(Firmware::V13_4, 1).await;
     let mut outlet = plug.outlet(1);
     outlet.read().await.unwrap();

@@ -5,3 +5,4 @@ mod replies;
 // Said so that clippy takes it for test code, where `unwrap` is allowed.
 #[cfg(test)]
 mod scripted;
+mod still_time;
