@@ -123,7 +123,7 @@ impl Connection<'_> {
                 }
                 Event::Incoming(Packet::SubAck(answer)) => {
                     if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
-                        return "it lets us not subscribe to a plug's topics".to_owned();
+                        return "it does not let us subscribe to a plug's topics".to_owned();
                     }
                     self.subscribing = self.subscribing.saturating_sub(1);
                     if self.subscribing == 0 && self.up_since.is_none() {
