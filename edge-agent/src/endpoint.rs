@@ -15,6 +15,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// Reads `SCHEME://HOST[:PORT]`; the error says what is wrong with `url`.
     pub(crate) fn parse(url: &str, scheme: &str, default_port: u16) -> Result<Self, String> {
+        if url.contains('@') {
+            // Not repeated: there may be a password in it.
+            return Err(format!("must be {scheme}://HOST[:PORT], without a user name or password"));
+        }
         let wanted = format!("{url:?} must be {scheme}://HOST or {scheme}://HOST:PORT");
         let Some((_, rest)) = url.split_once("://").filter(|(found, _)| *found == scheme) else {
             return Err(wanted);

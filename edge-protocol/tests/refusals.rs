@@ -262,9 +262,10 @@ fn a_task_keeps_its_ranges() {
     is_invalid(&submit(json!({"priority": 256})), "body.priority: invalid value");
     is_invalid(&submit(json!({"not_before_ms": u64::MAX})), "body.not_before_ms: ");
 
-    for wait_ms in [0, day + 1] {
-        is_invalid(&submit(json!({"payload": {"wait_ms": wait_ms}})), "body.payload.wait_ms: ");
-        let payload = json!({"outlet": "o", "off_ms": wait_ms});
+    is_taken(&submit(json!({"payload": {"wait_ms": 0}})));
+    is_invalid(&submit(json!({"payload": {"wait_ms": day + 1}})), "body.payload.wait_ms: ");
+    for off_ms in [0, day + 1] {
+        let payload = json!({"outlet": "o", "off_ms": off_ms});
         let cycle = submit(json!({"kind": "outlet.cycle", "payload": payload}));
         is_invalid(&cycle, "body.payload.off_ms: ");
     }
@@ -304,7 +305,7 @@ fn a_schedule_runs_any_legal_command_but_those_of_schedules() {
     is_invalid(&running(unknown), "body.command.body.x: unknown field");
     let long = json!({"type": "outlet.set", "body": {"outlet": "o", "on": true}});
     is_invalid(&running(long), "body.command.body.for_ms: missing");
-    let task = json!({"task": "t", "kind": "wait", "payload": {"wait_ms": 0}});
+    let task = json!({"task": "t", "kind": "wait", "payload": {"wait_ms": -1}});
     let task = json!({"type": "task.submit", "body": task});
     is_invalid(&running(task), "body.command.body.payload.wait_ms: ");
     let bare = command("schedule.put", json!({"schedule": "n", "cron": "* * * * *"}));

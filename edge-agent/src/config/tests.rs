@@ -177,7 +177,7 @@ fn a_mistake_in_an_outlet_or_a_station_is_told_by_its_line_and_its_reason() {
         (
             format!("{outlet}\"shelly\"\nurl = \"http://admin:x@plug\""),
             9,
-            "url must be http://HOST",
+            "url must be http://HOST[:PORT], without a user name or password",
         ),
         (format!("{shelly}relay = 0"), 10, "relay must be 1 to 32"),
         (format!("{shelly}pin = 4"), 10, "pin is no key of the driver shelly"),

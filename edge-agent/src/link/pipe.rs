@@ -103,12 +103,19 @@ pub(super) fn goodbye(code: u8, words: Option<&str>) -> String {
     format!("the broker hung up: {name} ({})", words.map_or("no reason given".to_owned(), quoted))
 }
 
+/// The name that the broker's certificate must have.
+fn server_name(endpoint: &Endpoint) -> Result<ServerName<'static>, Broken> {
+    ServerName::try_from(endpoint.host.clone()).map_err(|_| Broken::Name)
+}
+
 impl Pipe {
     /// Connects to `endpoint`, as whoever `settings` says.
     ///
     /// # Errors
     /// [`Broken::Connect`], [`Broken::Name`], [`Broken::Handshake`].
     pub(super) async fn open(settings: &Settings, endpoint: &Endpoint) -> Result<Self, Broken> {
+        // Nobody is asked for a name that no certificate could prove.
+        server_name(endpoint)?;
         let address = (endpoint.host.as_str(), endpoint.port);
         let stream = TcpStream::connect(address).await.map_err(Broken::Connect)?;
         Self::over(stream, endpoint, Arc::clone(&settings.tls)).await
@@ -123,7 +130,7 @@ impl Pipe {
         endpoint: &Endpoint,
         tls: Arc<rustls::ClientConfig>,
     ) -> Result<Self, Broken> {
-        let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| Broken::Name)?;
+        let name = server_name(endpoint)?;
         // An acknowledgement must not wait for the packet before it to be confirmed by TCP.
         stream.set_nodelay(true).map_err(Broken::Connect)?;
         let connector = TlsConnector::from(tls);

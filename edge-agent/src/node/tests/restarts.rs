@@ -80,13 +80,12 @@ fn a_restart_is_told_from_a_thumb_by_the_count_of_starts_where_the_uptime_says_n
 #[test]
 fn no_poll_delays_an_off_and_a_plug_that_is_away_is_tried_every_two_seconds_at_least() {
     let mut world = active();
-    world.run_for(10 * SECOND);
+    let off_at = world.time + HOUR;
+    world.run_for(HOUR - 5 * SECOND);
     world.conduct("plug-1", super::plug::Conduct::Deaf);
-    world.accept("session.end", json!({"session": "s1"}));
-    let asked = world.time;
     world.run_for(60 * SECOND);
     let offs = world.plug("plug-1").ordered(super::plug::is_off);
-    assert_eq!(offs[0], asked);
+    assert!(offs[0].abs_diff(off_at) <= SECOND, "{} for {off_at}", offs[0]);
     let longest = offs.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     assert!(longest <= 2_000, "{longest} ms between two offs");
 }
