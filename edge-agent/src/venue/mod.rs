@@ -6,6 +6,8 @@
 //! connection or not at all, once, and not retained.
 
 mod broker;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
