@@ -81,6 +81,9 @@ pub(crate) trait Examined {
 
     /// Sets what a finding wants.
     async fn mend(&mut self, finding: &Finding) -> Result<(), Self::Error>;
+
+    /// Whether an error says that nothing of the device may be set now.
+    fn forbids_all(error: &Self::Error) -> bool;
 }
 
 /// Looks at a device's settings.
@@ -95,13 +98,14 @@ pub(crate) async fn audit<E: Examined>(device: &mut E) -> Result<Audited, E::Err
 /// Sets what can be set and differs, once each. Where nothing differs, nothing is written.
 ///
 /// # Errors
-/// The device's own, where it could not be looked at before or afterwards.
+/// The device's own, where it could not be looked at before or afterwards, or nothing may be set.
 pub(crate) async fn mend<E: Examined>(device: &mut E) -> Result<Mended, E::Error> {
     let (capabilities, findings) = device.audit().await?;
     let (mut mended, mut failed) = (Vec::new(), Vec::new());
     for finding in findings.iter().filter(|finding| finding.state == FindingState::Mendable) {
         match device.mend(finding).await {
             Ok(()) => mended.push(finding.into()),
+            Err(error) if mended.is_empty() && E::forbids_all(&error) => return Err(error),
             Err(error) => {
                 let (setting, reason) = (finding.setting.clone(), error.to_string());
                 failed.push(Failed { setting, reason });
@@ -157,6 +161,10 @@ impl Examined for AnyOutlet {
     async fn mend(&mut self, finding: &Finding) -> Result<(), String> {
         in_time(Outlet::mend(self, finding)).await
     }
+
+    fn forbids_all(_: &String) -> bool {
+        false
+    }
 }
 
 async fn in_time<T>(
@@ -176,10 +184,13 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    const FORBIDDEN: &str = "not now";
+
     /// A device of settings by number: even ones can be mended, unless it is stubborn.
     struct Device {
         settings: Vec<u8>,
         stubborn: bool,
+        forbidden: bool,
         writes: usize,
         looks: usize,
     }
@@ -206,6 +217,9 @@ mod tests {
 
         async fn mend(&mut self, finding: &Finding) -> Result<(), String> {
             self.writes += 1;
+            if self.forbidden {
+                return Err(FORBIDDEN.to_owned());
+            }
             if self.stubborn {
                 return Err("it refuses".to_owned());
             }
@@ -213,10 +227,14 @@ mod tests {
             self.settings[number] = 1;
             Ok(())
         }
+
+        fn forbids_all(error: &String) -> bool {
+            error == FORBIDDEN
+        }
     }
 
     fn device(settings: &[u8], stubborn: bool) -> Device {
-        Device { settings: settings.to_vec(), stubborn, writes: 0, looks: 0 }
+        Device { settings: settings.to_vec(), stubborn, forbidden: false, writes: 0, looks: 0 }
     }
 
     #[tokio::test]
@@ -230,6 +248,14 @@ mod tests {
         assert_eq!(mended.failed, []);
         let left = |wanted| mended.after.settings.iter().filter(|it| it.state == wanted).count();
         assert_eq!([SettingState::Mendable, SettingState::ByHand].map(left), [0, 1]);
+    }
+
+    /// Whoever mended within a session was sent to the plug's own page for each of its settings.
+    #[tokio::test]
+    async fn a_device_that_may_not_be_touched_is_one_refusal_and_no_list_of_failures() {
+        let mut device = Device { forbidden: true, ..device(&[0, 0, 0], false) };
+        assert_eq!(mend(&mut device).await.unwrap_err(), FORBIDDEN);
+        assert_eq!(device.writes, 1);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Finds plugs on the local network, for a person who sets a site up.
 //!
-//! Shelly plugs announce themselves ([`announced`]); Tasmota plugs mostly do not, so a network that
-//! the person names is looked through ([`scan`]), which finds both. [`outlets`] writes what was
+//! Shelly plugs announce themselves ([`announced()`]); Tasmota plugs mostly do not, so a network that
+//! the person names is looked through ([`scan`]), which finds both. [`outlets()`] writes what was
 //! found as configuration. Nothing is switched, no timer is touched, no password is sent.
 
 mod announced;

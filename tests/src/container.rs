@@ -232,8 +232,9 @@ impl Container {
     /// # Errors
     /// dpkg fails.
     pub async fn unpack(&self, package: &Path) -> Result<String> {
-        fs::copy(package, self.machine.root().join("tmp/edge-agent.deb"))?;
-        self.must("dpkg", &["-i", "/tmp/edge-agent.deb"]).await
+        // Not in /tmp: the container has one of its own.
+        fs::copy(package, self.machine.root().join("root/edge-agent.deb"))?;
+        self.must("dpkg", &["-i", "/root/edge-agent.deb"]).await
     }
 
     /// The machine, to change its files while it runs.

@@ -195,7 +195,9 @@ pub fn package(folder: &Path, version: &str) -> Result<PathBuf> {
         fs::copy(&from, &to).with_context(|| from.display().to_string())?;
         Ok(())
     };
-    put(find_agent()?, "usr/bin/edge-agent")?;
+    let agent = find_agent()?;
+    let arch = architecture(&agent)?;
+    put(agent, "usr/bin/edge-agent")?;
     put(sources.join("systemd/sysusers.conf"), "usr/lib/sysusers.d/edge-agent.conf")?;
     put(sources.join("systemd/tmpfiles.conf"), "usr/lib/tmpfiles.d/edge-agent.conf")?;
     for unit in fs::read_dir(sources.join("systemd"))? {
@@ -209,8 +211,6 @@ pub fn package(folder: &Path, version: &str) -> Result<PathBuf> {
         let from = sources.join("provisioning/debian/edge-agent").join(script);
         put(from, &format!("DEBIAN/{script}"))?;
     }
-    let arch = Command::new("dpkg").arg("--print-architecture").output()?;
-    let arch = String::from_utf8(arch.stdout)?.trim().to_owned();
     fs::write(
         tree.join("DEBIAN/control"),
         format!(
@@ -224,4 +224,14 @@ pub fn package(folder: &Path, version: &str) -> Result<PathBuf> {
     let output = build.output().context("dpkg-deb")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(package)
+}
+
+/// The Debian architecture that a program is made for, as its ELF header says: it need not be this machine's.
+fn architecture(program: &Path) -> Result<&'static str> {
+    let machine = fs::read(program)?.get(18).copied().unwrap_or_default();
+    match machine {
+        0x3e => Ok("amd64"),
+        0xb7 => Ok("arm64"),
+        other => bail!("{} is for a machine of the number {other}", program.display()),
+    }
 }

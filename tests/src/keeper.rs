@@ -200,8 +200,9 @@ impl Watch {
     pub fn on(site: &Site, pin: usize) -> Self {
         let (over, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(vec![])));
         let (line, ended, notes) = (line(site, pin), Arc::clone(&over), Arc::clone(&seen));
+        // Before anything can be switched, however late the thread comes to run.
+        let mut last = level(&line);
         let watching = std::thread::spawn(move || {
-            let mut last = level(&line);
             while !ended.load(Ordering::Relaxed) {
                 let now = level(&line);
                 if now != last {

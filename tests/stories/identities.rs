@@ -12,7 +12,7 @@ use tests::identity::{
     connects, ending_in, expired, foreign, identify, postdate_broker, rename_broker,
 };
 use tests::plug::goes_off;
-use tests::program::{check, status, status_says};
+use tests::program::{at_site, check, status, status_says};
 use tests::{Story, start, within};
 
 /// With reconnects between 50 ms and 1 s, a story of some seconds has no more.
@@ -104,7 +104,7 @@ async fn a_node_whose_clock_is_behind_the_brokers_certificate() -> Result<()> {
 async fn a_certificate_that_ends_within_a_session_ends_nothing_else() -> Result<()> {
     let mut story = Story::new(Encoding::Cbor).await?;
     identify(&story.site, &ending_in(&story.site, Duration::from_secs(8))?)?;
-    let _agent = story.agent().await?;
+    let agent = story.agent().await?;
     story.send(start("s-1", 12_000)).await?;
     story.told("session.started").await?;
     // Whoever is connected stays so; a connect after the end has to prove itself anew, and can't.
@@ -124,8 +124,11 @@ async fn a_certificate_that_ends_within_a_session_ends_nothing_else() -> Result<
     let said = ended.await?;
     assert!(said.contains("\nsession  s-1 on pc-1: active"), "{said}");
     goes_off(&story.plug).await?;
-    // A renewed one counts at the next connect, without a restart.
     identified_again(&mut story).await?;
+    let examined = at_site(&story.site, &["doctor"]).await?.out;
+    assert!(examined.contains("with another certificate than cert_file has now"), "{examined}");
+    agent.stop().await?;
+    let _agent = story.site.agent().await?;
     let late_ms = story.event("session.ended", |event| match &event.what {
         What::SessionEnded(ended) => Some(ended.late_ms),
         _ => None,

@@ -65,7 +65,8 @@ async fn a_station_that_can_not_be_powered_fails_after_30_s_and_holds_up_no_othe
             What::SessionFailed(problem) => {
                 let number = number(problem.session.as_str());
                 let after_ms = event.at_ms - sent[&number];
-                assert!((29_000..=31_500).contains(&after_ms), "{number}: {after_ms} ms");
+                // From the moment its on could be sent: the ons of eight stations are 300 ms apart.
+                assert!((29_000..=34_000).contains(&after_ms), "{number}: {after_ms} ms");
                 assert_eq!(problem.code, Code::Unpowered);
                 let plug = format!("plug-{number}: ");
                 assert!(problem.message.contains(&plug), "{}", problem.message);

@@ -37,7 +37,11 @@ async fn outlets_go_on_in_order_and_off_in_reverse() -> Result<()> {
         assert!(moments.is_sorted_by(|a, b| a.1 > b.1), "off in reverse: {moments:?}");
         let changes = desk.all("outlet.changed", "");
         let told: Vec<String> = changes.iter().map(|change| text(change, "outlet")).collect();
-        assert_eq!(told, ["plug-2", "plug-1", "plug-3", "plug-3", "plug-1", "plug-2"]);
+        assert_eq!(
+            told,
+            ["plug-2", "plug-1", "plug-3", "plug-3", "plug-1", "plug-2"],
+            "{changes:?}"
+        );
     }
     Ok(())
 }

@@ -78,11 +78,13 @@ fn install(
 ) -> Result<(String, Value), Error> {
     let mut text = Vec::new();
     let mut object = json!({});
+    let mut renewed = false;
     if let Some(ca) = ca {
         let (name, pem) = given(ca)?;
         let changed = identity::install_authority(dir, &name, &pem)?;
         let state = if changed { "installed" } else { "was there already" };
         text.push(format!("the authority's certificate {state}"));
+        renewed |= changed;
         object["authority_changed"] = changed.into();
     }
     if let Some(cert) = cert {
@@ -93,8 +95,12 @@ fn install(
         let until = until(&certificate, wall_ms);
         let node = &certificate.node;
         text.push(format!("the certificate of {node} {state}, {until}\n  {}", path.display()));
+        renewed |= changed;
         object["certificate_changed"] = changed.into();
         object["certificate"] = certificate_json(&certificate);
+    }
+    if renewed {
+        text.push("it counts from the agent's next start: systemctl restart edge-agent".to_owned());
     }
     Ok((text.join("\n"), object))
 }

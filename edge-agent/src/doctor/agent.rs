@@ -79,6 +79,11 @@ pub(super) fn check(presence: &Presence, config: Option<&Config>, lines: &mut Li
             {
                 let found = format!("{found}, with the configuration as it was before");
                 lines.warning("agent", found, "systemctl restart edge-agent");
+            } else if config.is_some_and(|config| {
+                config.certificate_expires_at_ms != report.certificate_expires_at_ms
+            }) {
+                let found = format!("{found}, with another certificate than cert_file has now");
+                lines.warning("agent", found, "systemctl restart edge-agent");
             } else {
                 lines.ok("agent", found);
             }

@@ -270,6 +270,8 @@ impl Visitor<'_> {
 fn mend_trust(reason: &str) -> &'static str {
     if reason.starts_with("the broker does not accept") {
         "have cert_file signed again by the authority that the broker trusts"
+    } else if reason.contains("not valid yet") {
+        "set this node's clock (timedatectl set-ntp true), unless the certificate is made for later"
     } else if reason.contains("valid for") {
         "name the broker in endpoints as its certificate does"
     } else if reason.contains("xpired") {
@@ -286,5 +288,33 @@ fn name_of(code: u8) -> &'static str {
         0x97 => " (quota exceeded)",
         0x99 => " (payload format invalid)",
         0x80..=0x86 | 0x88..=0x96 | 0x98 | 0x9a..=0xff | 0..=0x7f => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distrust_between_node_and_broker_is_mended_where_its_cause_is() {
+        let theirs = "this node does not accept the broker's certificate: certificate";
+        for (reason, remedy) in [
+            (
+                "the broker does not accept this node's certificate: UnknownCA".to_owned(),
+                "cert_file",
+            ),
+            (
+                format!("{theirs} not valid yet: verification time 1 (UNIX), but not before 2"),
+                "clock",
+            ),
+            (format!("{theirs} is only valid for DnsName(\"elsewhere.example\")"), "in endpoints"),
+            (format!("{theirs} expired: verification time 2 (UNIX), but not after 1"), "renew"),
+            (
+                "this node does not accept the broker's certificate: UnknownIssuer".to_owned(),
+                "ca_file",
+            ),
+        ] {
+            assert!(mend_trust(&reason).contains(remedy), "{reason}: {}", mend_trust(&reason));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The keeper: a second, small process that holds the leases of GPIO lines, and switches a line
 //! off at its time whatever has become of the agent (contract, section 6.8; `docs/keeper.md`).
 //!
-//! [`guard`] decides; this is the shell around it. It knows no broker, no store and no session, and
+//! `guard` decides; this is the shell around it. It knows no broker, no store and no session, and
 //! reads of the configuration only which lines there are.
 
 mod clients;

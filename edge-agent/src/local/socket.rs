@@ -139,6 +139,11 @@ impl Examined for Device<'_> {
         let errand = |told| Errand::Mend(finding.clone(), told);
         self.source.errand(&self.outlet, errand).await
     }
+
+    /// A session owns the outlet.
+    fn forbids_all(error: &Refused) -> bool {
+        error.code == RefusedCode::Conflict
+    }
 }
 
 #[cfg(test)]

@@ -150,7 +150,6 @@ impl Node {
             .chain(tasks)
             .chain(self.schedules_wake_at())
             .chain(checkpoint)
-            .chain(self.clock.reckons_at())
             .chain(voice)
             .chain(self.outbox.wake_at())
             .chain(self.look_again_at())
@@ -171,9 +170,6 @@ impl Node {
     fn look_at_clocks(&mut self, read: Now) {
         let (now, moved) = self.clock.observe(read);
         self.now = now;
-        if let Some(earlier_ms) = self.clock.reckon() {
-            self.correct_sessions(earlier_ms, false);
-        }
         if let Some(earlier_ms) = moved.earlier_ms {
             self.correct_sessions(earlier_ms, true);
         }

@@ -21,7 +21,6 @@ pub(super) use self::meter::Register;
 use self::pace::Pace;
 pub use self::pace::Wait;
 pub(super) use self::want::Want;
-use super::clock::Testimony;
 use super::settings::{OutletSettings, Rest};
 use super::time::BootMs;
 
@@ -107,8 +106,6 @@ struct Known {
     asked_at: BootMs,
     /// When the answer came: it is no older than that.
     answered_at: BootMs,
-    /// It was read, and nothing was switched or armed for it.
-    read: bool,
 }
 
 /// What was known of an outlet before this agent's first reading.
@@ -199,6 +196,7 @@ impl Outlet {
         if !same {
             self.wanted_since = now;
             self.failing = false;
+            self.wish_anew();
             // A thumb's off outlives the agent, but not the wish that it was against.
             self.obeyed &= old == Want::Nothing;
         }
@@ -230,14 +228,9 @@ impl Outlet {
         self.known.map(|known| known.reading.on)
     }
 
-    /// What its plug tells of the time that has passed, where it tells of any.
-    pub(super) fn testimony(&self) -> Option<Testimony> {
-        let Known { reading, asked_at, read, .. } = self.known?;
-        // What an order has just armed says nothing of before.
-        let lease_off_at = reading.lease_off_at.filter(|_| read);
-        let Reading { uptime_ms, boot_count, .. } = reading;
-        let tells = uptime_ms.is_some() || lease_off_at.is_some();
-        tells.then_some(Testimony { uptime_ms, boot_count, lease_off_at, asked: asked_at })
+    /// How long its plug had been up, and when it was asked, where it told.
+    pub(super) fn uptime(&self) -> Option<(u64, BootMs)> {
+        self.known.and_then(|known| Some((known.reading.uptime_ms?, known.asked_at)))
     }
 
     /// Whether it answered last.
@@ -323,7 +316,7 @@ impl Outlet {
         let number = self.next_number;
         self.next_number += 1;
         if matches!(order, Order::On { .. }) {
-            self.let_go();
+            self.on_sent();
         }
         self.under_way = Some(UnderWay { number, order, since: now, want: self.want });
         Some((number, order))
@@ -337,10 +330,12 @@ impl Outlet {
             }
             None if now < self.not_before => None,
             None => match self.next_wish(now) {
-                // What waits for its turn is watched meanwhile.
-                Order::On { .. } if self.held_back().is_some() => {
-                    (now >= self.read_at()).then_some(Order::Read)
-                }
+                // What has to stay off is watched meanwhile. What waits for its turn is not: a plug
+                // that doesn't answer would be asked whenever its turn comes.
+                Order::On { .. } if let Some(held) = self.held_back() => match held.wait {
+                    Wait::MinOff => (now >= self.read_at()).then_some(Order::Read),
+                    Wait::Stagger => None,
+                },
                 wish @ (Order::On { .. } | Order::Off | Order::ClearLease | Order::Read) => {
                     Some(wish)
                 }
@@ -383,7 +378,13 @@ impl Outlet {
     pub(super) fn wake_at(&self) -> BootMs {
         match (self.under_way, self.held_back()) {
             (Some(under_way), _) => under_way.lost_at(),
-            (None, Some(held)) => held.until.min(self.read_at()).max(self.not_before),
+            (None, Some(held)) => {
+                let next = match held.wait {
+                    Wait::MinOff => held.until.min(self.read_at()),
+                    Wait::Stagger => held.until,
+                };
+                next.max(self.not_before)
+            }
             (None, None) => self.not_before,
         }
     }

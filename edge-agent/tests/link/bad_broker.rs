@@ -177,8 +177,11 @@ async fn nothing_is_acknowledged_unasked_and_nothing_for_an_earlier_connection()
         peer.grant_subscription();
         peer.command(2, "second");
         peer.command(3, "");
-        assert_eq!(peer.next(), Some(Packet::PubAck(3)), "the empty one needs no order");
-        assert_eq!(peer.next(), Some(Packet::PubAck(2)));
+        // The empty one needs no order, so whichever of them the machine is quicker with comes first.
+        let acknowledged = [peer.next(), peer.next()];
+        for id in [2, 3] {
+            assert!(acknowledged.contains(&Some(Packet::PubAck(id))), "{acknowledged:?}");
+        }
         drop(peer);
         let mut peer = stage.accept_up(true);
         peer.command(1, "another");

@@ -82,9 +82,8 @@ impl Outlet {
     }
 
     fn found(&mut self, answered: UnderWay, reading: Reading, now: BootMs, news: &mut Vec<News>) {
-        let read = matches!(answered.order, Order::Read);
         let previous =
-            self.known.replace(Known { reading, asked_at: answered.since, answered_at: now, read });
+            self.known.replace(Known { reading, asked_at: answered.since, answered_at: now });
         self.failed_reads = 0;
         let verdict = self.measured(reading, now);
         let before = previous.map(|known| known.reading.on).or(self.before);
@@ -138,12 +137,12 @@ impl Outlet {
         self.meter.sample(reading.on, reading.power_mw, &mut self.life, now)
     }
 
-    /// Tells a change once more when its watts have come to prove it. That its lease was confirmed
-    /// meanwhile is told as news of the lease.
+    /// Tells an off once more when its watts have come to prove it: what a bill may stand on. An on
+    /// needs no such proof, and that its lease was confirmed is told as news of the lease.
     fn tell_rise(&mut self, on: bool, now: BootMs, news: &mut Vec<News>) {
         let Some((told_on, by, told)) = self.told_change else { return };
         let proof = self.proof(now);
-        if told_on == on && told < proof && proof == Proof::WattsConfirmed {
+        if !on && told_on == on && told < proof && proof == Proof::WattsConfirmed {
             self.told_change = Some((on, by, proof));
             news.push(News::Proven { on, by, proof });
         }
@@ -276,7 +275,6 @@ mod tests {
             reading: reading(Some(1_500)),
             asked_at: BootMs(10_000),
             answered_at: BootMs(10_000),
-            read: true,
         };
         for (uptime_ms, restarted) in [(2_000, true), (2_499, true), (2_500, false), (3_500, false)]
         {

@@ -30,6 +30,8 @@ pub(super) struct Pace {
     /// Since when an on is due.
     due_since: Option<BootMs>,
     held: Option<Held>,
+    /// An on was sent for the present wish.
+    sent: bool,
     /// How many ons waited for each.
     min_off: u64,
     stagger: u64,
@@ -83,9 +85,21 @@ impl Outlet {
         self.pace.held
     }
 
-    /// The moment before which its on can't be sent, where there is one: patience counts from it.
+    /// An on goes out.
+    pub(super) fn on_sent(&mut self) {
+        self.let_go();
+        self.pace.sent = true;
+    }
+
+    /// A new wish has no on out yet.
+    pub(super) fn wish_anew(&mut self) {
+        self.pace.sent = false;
+    }
+
+    /// The moment before which its first on can't be sent, where there is one: patience counts from
+    /// it. An on that is tried again gains none by waiting for its turn.
     pub(in crate::node) fn on_not_before(&self) -> Option<BootMs> {
-        if self.lit() || self.on() == Some(true) {
+        if self.pace.sent || self.lit() || self.on() == Some(true) {
             return None;
         }
         self.min_off_until().max(self.pace.held.map(|held| held.until))

@@ -82,6 +82,25 @@ fn a_plug_that_does_not_answer_takes_its_turn_and_starves_nobody() {
     assert!(first <= asked + 900, "it waited {} ms", first - asked);
 }
 
+/// The ons of a dead station waited for their turns again and again, and each wait gave it another
+/// 30 s: its customer was told after a minute and a half.
+#[test]
+fn a_station_that_can_not_be_powered_is_given_up_after_30_s_however_its_ons_take_turns() {
+    let mut world = staggered(|_| {});
+    for plug in &PLUGS[1..] {
+        world.conduct(plug, Conduct::Deaf);
+        world.accept("outlet.set", json!({"outlet": plug, "on": true, "for_ms": HOUR}));
+    }
+    world.conduct("plug-1", Conduct::Deaf);
+    let asked = world.time;
+    world.accept("session.start", json!({"session": "s1", "station": "pc-1", "duration_ms": HOUR}));
+    while world.told("session.failed").is_empty() {
+        world.run_for(SECOND);
+        let orders = world.plug("plug-1").orders.clone();
+        assert!(world.time <= asked + 33 * SECOND, "it is not given up: {orders:?}");
+    }
+}
+
 #[test]
 fn a_lease_that_is_renewed_waits_for_no_turn() {
     let mut world = staggered(|_| {});

@@ -85,6 +85,8 @@ fn no_poll_delays_an_off_and_a_plug_that_is_away_is_tried_every_two_seconds_at_l
     world.conduct("plug-1", super::plug::Conduct::Deaf);
     world.run_for(60 * SECOND);
     let offs = world.plug("plug-1").ordered(super::plug::is_off);
+    // The first of all was the start's.
+    let offs: Vec<u64> = offs.into_iter().filter(|at| *at + SECOND >= off_at).collect();
     assert!(offs[0].abs_diff(off_at) <= SECOND, "{} for {off_at}", offs[0]);
     let longest = offs.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     assert!(longest <= 2_000, "{longest} ms between two offs");
