@@ -34,7 +34,7 @@ use crate::node::time::BootMs;
 use crate::node::{Found, Node};
 use crate::step::step;
 use crate::store::{self, OpenError, Opened, Options};
-use crate::venue::Venue;
+use crate::venue::{Connections, Venue};
 
 /// How long the oldest publish may wait for its acknowledgement.
 const ACK_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -127,14 +127,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let link_progress = supervisor.register("link");
     let (inbox, heard) = unbounded_channel();
     let mut driving = BTreeMap::new();
-    let mut venue = Venue::default();
-    for (id, outlet) in node.outlets() {
-        let Some(device) = device(id, outlet, &mut venue)? else { continue };
+    let (devices, _connections) = devices(&node)?;
+    for (id, device) in devices {
         let progress = supervisor.register(format!("outlet {id}"));
         let task = drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
-        driving.insert(id.clone(), task);
+        driving.insert(id, task);
     }
-    let _connections = venue.connect();
     step!("start.outlets_driven");
     // What nothing covers goes off before anything else is done.
     let first = node.settle(clock.now());
@@ -305,6 +303,18 @@ fn outlet_settings(outlet: &OutletConfig) -> OutletSettings {
         circuit: outlet.circuit.clone(),
         rated_cycles: outlet.rated_cycles,
     }
+}
+
+/// The driver of each outlet, and the connections to the brokers that some of them hang on.
+fn devices(node: &Node) -> Result<(Vec<(OutletId, AnyOutlet)>, Connections), StartError> {
+    let mut venue = Venue::default();
+    let mut devices = Vec::new();
+    for (id, outlet) in node.outlets() {
+        if let Some(device) = device(id, outlet, &mut venue)? {
+            devices.push((id.clone(), device));
+        }
+    }
+    Ok((devices, venue.connect()))
 }
 
 /// The driver of an outlet, out of the configuration or out of the store.
