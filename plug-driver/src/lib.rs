@@ -2,8 +2,9 @@
 //! relays and [`Simulated`] ones; and [`discover`], which finds plugs.
 //!
 //! A driver tells only what it read back from its device, never what it asked for. It knows no
-//! MQTT and no session, keeps no timer that switches, and never retries an *on*: when to switch,
-//! and how often to try, is decided by its owner.
+//! session and no connection to a broker (a [`MqttPlug`] is handed what goes in and out of one),
+//! keeps no timer that switches, and never retries an *on*: when to switch, and how often to try,
+//! is decided by its owner.
 //!
 //! Another family of devices is one file with its `impl Outlet`, one variant of [`AnyOutlet`] and
 //! one of [`AnyOutlet::driver_name`].
@@ -28,7 +29,7 @@ pub use gpio::{
 pub use secret::Secret;
 pub use shelly::{Shelly, ShellySettings};
 pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
-pub use tasmota::{Tasmota, TasmotaSettings};
+pub use tasmota::{Line, Message, MqttPlug, PlugTopics, Tasmota, TasmotaSettings};
 
 /// What must hold of what plugs answer, for the fuzzer and for tests.
 #[cfg(any(test, fuzzing))]
@@ -190,6 +191,14 @@ impl AnyOutlet {
     /// If the settings cannot be those of a Tasmota plug.
     pub fn tasmota(settings: TasmotaSettings) -> Result<Self, Error> {
         Ok(Self::Tasmota(Box::new(Tasmota::new(settings)?)))
+    }
+
+    /// A relay, counted from 1, of a Tasmota plug at a broker. No I/O: the first operation meets the plug.
+    ///
+    /// # Errors
+    /// If the relay is 0.
+    pub fn tasmota_by_mqtt(plug: MqttPlug, relay: u8) -> Result<Self, Error> {
+        Ok(Self::Tasmota(Box::new(Tasmota::by_mqtt(plug, relay)?)))
     }
 
     /// A relay of a Shelly plug. No I/O: the first operation meets the plug.

@@ -17,7 +17,7 @@ pub struct Sketch {
     pub data_dir: PathBuf,
     /// The key of the node's certificate.
     pub key_file: Option<PathBuf>,
-    /// The outlets' passwords.
+    /// The passwords of the outlets and of their broker.
     pub password_files: Vec<PathBuf>,
     /// The outlets' ids, as written.
     pub outlets: Vec<String>,
@@ -55,11 +55,14 @@ impl Sketch {
             let found = outlets.filter_map(|outlet| outlet.get(key)?.as_str().map(str::to_owned));
             found.collect::<Vec<String>>()
         };
+        let mut password_files: Vec<PathBuf> =
+            in_outlets("password_file").into_iter().map(PathBuf::from).collect();
+        password_files.extend(path_in(&table, "plugs", "password_file"));
         Ok(Self {
             socket: path_in(&table, "local", "socket").unwrap_or(default.socket),
             data_dir: path_in(&table, "node", "data_dir").unwrap_or(default.data_dir),
             key_file: path_in(&table, "broker", "key_file"),
-            password_files: in_outlets("password_file").into_iter().map(PathBuf::from).collect(),
+            password_files,
             outlets: in_outlets("id"),
         })
     }
@@ -77,14 +80,15 @@ mod tests {
     fn a_wrong_configuration_still_says_where_things_are() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = "nonsense = 1\n[local]\nsocket = \"/s\"\n[broker]\nkey_file = \"/k\"\n\
-                    [[outlet]]\nid = \"a\"\npassword_file = \"/p\"\n[[outlet]]\nid = 7\n";
+                    [[outlet]]\nid = \"a\"\npassword_file = \"/p\"\n[[outlet]]\nid = 7\n\
+                    [plugs]\npassword_file = \"/q\"\n";
         fs::write(file.path(), text).unwrap();
         let sketch = Sketch::of(file.path()).unwrap();
         let expected = Sketch {
             socket: "/s".into(),
             data_dir: "/var/lib/edge-agent".into(),
             key_file: Some("/k".into()),
-            password_files: vec!["/p".into()],
+            password_files: vec!["/p".into(), "/q".into()],
             outlets: vec!["a".to_owned()],
         };
         assert_eq!(sketch, expected);

@@ -1,5 +1,7 @@
 //! Configurations, good and bad, with certificates made for the test.
 
+mod at_a_broker;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -403,7 +405,7 @@ fn what_discovery_writes_is_a_configuration() {
         Driver::Shelly { password_file, .. } | Driver::Tasmota { password_file, .. } => {
             password_file.is_some()
         }
-        Driver::Gpio { .. } | Driver::Simulated { .. } => false,
+        Driver::TasmotaMqtt { .. } | Driver::Gpio { .. } | Driver::Simulated { .. } => false,
     });
     assert_eq!(passwords.count(), 4, "{said}");
 }

@@ -16,6 +16,8 @@ const PULSE_TIME: &str = "PulseTime";
 const PASSWORD: &str = "WebPassword";
 const RULES_OF_OTHERS: &str = "Rules of others";
 const TIMERS: &str = "Timers";
+/// How many timers of its own clock a plug has.
+const LAST_TIMER: u8 = 16;
 
 /// A setting with one value, by the command of its name.
 struct Setting {
@@ -273,12 +275,17 @@ async fn rules(plug: &mut Plug) -> Result<Vec<Finding>, Fault> {
 
 /// `Timer1` to `Timer16`, which switch by the plug's own clock.
 async fn clock_timers(plug: &mut Plug) -> Result<Option<Finding>, Fault> {
-    let reply = plug.ask(TIMERS).await?;
+    let mut reply = plug.ask(TIMERS).await?;
     if reply.is_unknown_command() || reply.is_command_error() {
         return Ok(None);
     }
-    let armed = armed_timers(&reply);
     let enabled = reply.value(TIMERS).is_ok_and(|value| plug.words().read(value) == Some(true));
+    if enabled && !plug.answers_whole() {
+        for number in 1..=LAST_TIMER {
+            reply.merge(plug.ask(&format!("Timer{number}")).await?);
+        }
+    }
+    let armed = armed_timers(&reply);
     let good = !enabled || armed.is_empty();
     Ok(Some(Finding {
         setting: TIMERS.to_owned(),
@@ -300,9 +307,9 @@ fn armed_timers(reply: &Reply) -> Vec<String> {
     grouped.chain(flat).filter(|(_, timer)| armed(timer)).map(|(key, _)| key.clone()).collect()
 }
 
-/// Whether anybody on the network can switch.
+/// Whether anybody on the network can switch. At a broker that is the broker's to say.
 async fn password(plug: &mut Plug) -> Result<Option<Finding>, Fault> {
-    let open = plug.answers_anybody().await?;
+    let Some(open) = plug.answers_anybody().await? else { return Ok(None) };
     Ok(Some(Finding {
         setting: PASSWORD.to_owned(),
         wanted: "set".to_owned(),

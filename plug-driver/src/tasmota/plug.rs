@@ -8,10 +8,11 @@ mod timers;
 
 use std::time::Duration;
 
-use super::http::{Endpoint, Login};
+use super::http::Login;
 use super::lease::PULSE_TIME_STEP;
 use super::reply::{Load, Particulars, Reply, State, Words};
 use super::rule::Part;
+use super::wire::Wire;
 use crate::error::Fault;
 use crate::http::Hurry;
 use crate::{Capabilities, LONGEST_LEASE, LeaseLimits};
@@ -24,7 +25,7 @@ const PIECES: [&str; 5] = ["Status", "Status 1", "Status 2", "Status 10", "Statu
 
 #[derive(Debug)]
 pub(super) struct Plug {
-    endpoint: Endpoint,
+    wire: Wire,
     relay: u8,
     /// How this plug wants its password.
     login: Login,
@@ -66,9 +67,9 @@ pub(super) enum LeaseTimer {
 
 impl Plug {
     /// `relay` counts from 1.
-    pub(super) fn new(endpoint: Endpoint, relay: u8) -> Self {
+    pub(super) fn new(wire: Wire, relay: u8) -> Self {
         Self {
-            endpoint,
+            wire,
             relay,
             login: Login::Header,
             // What every Tasmota can do at least.
@@ -129,7 +130,12 @@ impl Plug {
 
     async fn switch_by(&mut self, command: &str, on: bool) -> Result<(), Fault> {
         let hurry = if on { Hurry::No } else { Hurry::Yes };
-        let reply = self.ask_in(command, hurry).await?;
+        let (relay, words) = (self.relay, self.words());
+        let agrees = |body: &[u8]| {
+            let told = Reply::parse(command, body).and_then(|reply| reply.power(relay, &words));
+            told.is_ok_and(|told| told == on)
+        };
+        let reply = self.ask_in(command, hurry, &agrees).await?;
         // A locked or interlocked relay answers with the state that it keeps.
         let told = self.worded(&reply, Reply::power).await?;
         if told == on { Ok(()) } else { Err(reply.unexpected()) }
@@ -257,39 +263,56 @@ impl Plug {
         Ok(())
     }
 
-    /// Whether the plug answers somebody without a password.
-    pub(super) async fn answers_anybody(&mut self) -> Result<bool, Fault> {
-        match self.endpoint.send("Status 2", Login::None, Hurry::No).await {
-            Ok(body) => Ok(Reply::parse("Status 2", &body).is_ok()),
-            Err(Fault::Password) => Ok(false),
+    /// Whether the plug answers somebody without a password; `None`: that cannot be tried from here.
+    pub(super) async fn answers_anybody(&mut self) -> Result<Option<bool>, Fault> {
+        let Wire::Http(endpoint) = &self.wire else { return Ok(None) };
+        match endpoint.send("Status 2", Login::None, Hurry::No).await {
+            Ok(body) => Ok(Some(Reply::parse("Status 2", &body).is_ok())),
+            Err(Fault::Password) => Ok(Some(false)),
             Err(fault) => Err(fault),
         }
     }
 
+    /// Whether a command that is answered by several messages is answered whole.
+    pub(super) fn answers_whole(&self) -> bool {
+        self.wire.answers_whole()
+    }
+
     /// Sends `command`.
     pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, Fault> {
-        self.ask_in(command, Hurry::No).await
+        self.ask_in(command, Hurry::No, &|_| true).await
     }
 
     /// Sends `command`. A plug that refuses the password gets it in the other form, once.
-    async fn ask_in(&mut self, command: &str, hurry: Hurry) -> Result<Reply, Fault> {
-        let reply = self.ask_by(command, self.login, hurry).await;
+    async fn ask_in(
+        &mut self,
+        command: &str,
+        hurry: Hurry,
+        agrees: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Reply, Fault> {
+        let reply = self.ask_by(command, self.login, hurry, agrees).await;
         let refused = match reply {
             Err(refused @ (Fault::Password | Fault::Warning { .. }))
-                if self.endpoint.has_password() =>
+                if self.wire.has_password() =>
             {
                 refused
             }
             reply => return reply,
         };
         let other = self.login.other();
-        let reply = self.ask_by(command, other, hurry).await.map_err(|_| refused)?;
+        let reply = self.ask_by(command, other, hurry, agrees).await.map_err(|_| refused)?;
         self.login = other;
         Ok(reply)
     }
 
-    async fn ask_by(&self, command: &str, login: Login, hurry: Hurry) -> Result<Reply, Fault> {
-        let body = self.endpoint.send(command, login, hurry).await?;
+    async fn ask_by(
+        &self,
+        command: &str,
+        login: Login,
+        hurry: Hurry,
+        agrees: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Reply, Fault> {
+        let body = self.wire.send(command, login, hurry, agrees).await?;
         Reply::parse(command, &body)
     }
 }

@@ -116,7 +116,7 @@ impl Plug {
     /// As [`Self::hold_lease_rule`], for a rule of these parts.
     pub(in crate::tasmota) async fn hold_rule(&mut self, parts: &[Part]) -> Result<bool, Fault> {
         // Two relays that find the same slot empty would write over each other.
-        let _alone = self.endpoint.turns().alone().await;
+        let _alone = self.wire.turns().alone().await;
         let text = rule::text(parts, self.relay);
         let slot = match self.rule_place(parts).await? {
             Some(Place::Held(_)) => return Ok(true),
