@@ -8,7 +8,7 @@ use clap::Args;
 use edge_agent::host::journal::{self, Journal};
 use edge_agent::host::log::{self, Log};
 use edge_agent::{agent, chain, config, keeper, status};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -63,11 +63,9 @@ pub(crate) fn check(path: &Path) -> Done {
     Ok(say(&format!("{}: ok", path.display())))
 }
 
-/// Logs to the journal where systemd runs it, else to standard error; `RUST_LOG` chooses how much.
+/// Logs to the journal where systemd runs it, else to standard error.
 fn start_log() -> io::Result<Log> {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sled=warn"));
-    let lines = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::registry().with(wanted_lines());
     if let Some(socket) = journal::behind_stderr() {
         let log = Log::start(socket, journal::left_out)?;
         lines.with(Journal::new(log.clone())).init();
@@ -79,4 +77,19 @@ fn start_log() -> io::Result<Log> {
     // In a file, escape codes would only hide words from a search.
     lines.with(text.with_ansi(io::stderr().is_terminal())).init();
     Ok(log)
+}
+
+/// What is worth a line: as `RUST_LOG` says, such as `info,edge_agent::link=debug`.
+fn wanted_lines() -> Targets {
+    let usual =
+        Targets::new().with_default(LevelFilter::INFO).with_target("sled", LevelFilter::WARN);
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    if wanted.is_empty() {
+        return usual;
+    }
+    wanted.parse().unwrap_or_else(|error| {
+        // No reason not to look after the outlets.
+        status::complain(&format!("warning: RUST_LOG is passed over, {error}: {wanted:?}"));
+        usual
+    })
 }

@@ -18,16 +18,17 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::prelude::*;
 
 fn main() -> Result<()> {
     let config: PathBuf = env::args_os().next_back().context("--config FILE")?.into();
     let points = Targets::new().with_target("edge_agent::step", Level::TRACE);
+    let few = Targets::new().with_default(Level::INFO).with_target("sled", Level::WARN);
     let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
     tracing_subscriber::registry()
-        .with(log.with_filter(EnvFilter::new("info,sled=warn")))
+        .with(log.with_filter(few))
         .with(Fragile::from_environment()?.with_filter(points))
         .init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -5,11 +5,11 @@
 //! time. croner has rules of its own for that, which differ between expressions: it is asked about
 //! times of day only, and never told of a zone.
 
-use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta};
-use chrono::{TimeZone, Timelike};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
+use jiff::{Timestamp, civil};
 
 /// The longest time that a clock was ever set forward at once: Samoa left out a day.
 const LONGEST_GAP_MINUTES: i64 = 24 * 60;
@@ -46,7 +46,7 @@ pub(in crate::node) enum Unusable {
 #[derive(Debug)]
 pub(in crate::node) struct Timing {
     cron: Cron,
-    zone: Tz,
+    zone: TimeZone,
 }
 
 impl Timing {
@@ -60,7 +60,7 @@ impl Timing {
             problem: problem.to_string(),
         })?;
         let zone =
-            timezone.parse().map_err(|_| Unusable::Timezone { timezone: timezone.to_owned() })?;
+            zone(timezone).ok_or_else(|| Unusable::Timezone { timezone: timezone.to_owned() })?;
         let timing = Self { cron, zone };
         // croner would look through thousands of years for what never comes.
         if timing.has_a_date() {
@@ -112,37 +112,64 @@ impl Timing {
     /// What the zone's clock shows, in whole seconds.
     fn local(&self, wall_ms: u64) -> Option<NaiveDateTime> {
         let seconds = i64::try_from(wall_ms / 1_000).ok()?;
-        Some(DateTime::from_timestamp(seconds, 0)?.with_timezone(&self.zone).naive_local())
+        let ahead = self.zone.to_offset(Timestamp::from_second(seconds).ok()?);
+        DateTime::from_timestamp(seconds, 0)?.naive_utc().checked_add_signed(delta(ahead))
     }
 
     /// The latest that the zone's clock has shown so far.
     fn latest_shown(&self, wall_ms: u64) -> Option<NaiveDateTime> {
         let local = self.local(wall_ms)?;
-        let set_back = match self.zone.from_local_datetime(&local) {
-            MappedLocalTime::Ambiguous(first, second) if millis(&second)? <= wall_ms => {
-                second - first
+        match self.ahead(local)? {
+            AmbiguousOffset::Fold { before, after } if instant(local, after)? <= wall_ms => {
+                local.checked_add_signed(delta(before) - delta(after))
             }
-            MappedLocalTime::Ambiguous(..) | MappedLocalTime::Single(_) | MappedLocalTime::None => {
-                TimeDelta::zero()
-            }
-        };
-        local.checked_add_signed(set_back)
+            AmbiguousOffset::Fold { .. }
+            | AmbiguousOffset::Gap { .. }
+            | AmbiguousOffset::Unambiguous { .. } => Some(local),
+        }
     }
 
     /// When the zone's clock first shows `local` or, where it skips that, the next minute after it.
     fn first_shown(&self, local: NaiveDateTime) -> Option<u64> {
-        let first = |local: NaiveDateTime| self.zone.from_local_datetime(&local).earliest();
-        let at = first(local).or_else(|| {
-            let minute = local.with_second(0)?;
-            (1..=LONGEST_GAP_MINUTES)
-                .find_map(|minutes| first(minute.checked_add_signed(TimeDelta::minutes(minutes))?))
-        });
-        millis(&at?)
+        let minute = local.with_second(0)?;
+        let later = (1..=LONGEST_GAP_MINUTES)
+            .map_while(|minutes| minute.checked_add_signed(TimeDelta::minutes(minutes)));
+        std::iter::once(local).chain(later).find_map(|local| match self.ahead(local)? {
+            AmbiguousOffset::Unambiguous { offset: first }
+            | AmbiguousOffset::Fold { before: first, .. } => instant(local, first),
+            AmbiguousOffset::Gap { .. } => None,
+        })
+    }
+
+    /// How far ahead of UTC the zone's clock is when it shows `local`.
+    fn ahead(&self, local: NaiveDateTime) -> Option<AmbiguousOffset> {
+        let field = |value: u32| i8::try_from(value).ok();
+        let shown = civil::DateTime::new(
+            i16::try_from(local.year()).ok()?,
+            field(local.month())?,
+            field(local.day())?,
+            field(local.hour())?,
+            field(local.minute())?,
+            field(local.second())?,
+            0,
+        );
+        Some(self.zone.to_ambiguous_timestamp(shown.ok()?).offset())
     }
 }
 
-fn millis<Z: TimeZone>(at: &DateTime<Z>) -> Option<u64> {
-    u64::try_from(at.timestamp_millis()).ok()
+/// The zone of this IANA name, as it is written there: compiled in, whatever the system has.
+fn zone(name: &str) -> Option<TimeZone> {
+    TimeZoneDatabase::bundled().get(name).ok().filter(|zone| zone.iana_name() == Some(name))
+}
+
+fn delta(ahead: Offset) -> TimeDelta {
+    TimeDelta::seconds(i64::from(ahead.seconds()))
+}
+
+/// When a clock so far `ahead` of UTC shows `local`.
+fn instant(local: NaiveDateTime, ahead: Offset) -> Option<u64> {
+    let utc = local.checked_sub_signed(delta(ahead))?.and_utc();
+    u64::try_from(utc.timestamp_millis()).ok()
 }
 
 #[cfg(test)]

@@ -187,3 +187,21 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_zone_is_named_as_the_iana_writes_it() {
+    for zone in ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"] {
+        assert!(Timing::read("0 4 * * *", zone).is_ok(), "{zone}");
+    }
+    for zone in ["", "europe/berlin", "utc", "Berlin", "CEST", "Etc/Unknown", "+02:00"] {
+        let unusable = Unusable::Timezone { timezone: zone.to_owned() };
+        assert_eq!(Timing::read("0 4 * * *", zone).unwrap_err(), unusable);
+    }
+}
+
+#[test]
+fn every_zone_that_another_library_knows_is_known() {
+    for zone in chrono_tz::TZ_VARIANTS {
+        assert!(Timing::read("0 4 * * *", zone.name()).is_ok(), "{zone}");
+    }
+}

@@ -1,21 +1,23 @@
 //! The same occurrences, found as a person with a calendar and much patience would: minute by
-//! minute through a year.
+//! minute through a year, and with another library's word on the zones.
 
 use std::sync::LazyLock;
 
-use chrono::{Offset, Utc};
+use chrono::{Offset as _, TimeZone as _, Utc};
+use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::*;
 use crate::node::tests::cases;
 
-const ZONES: [&str; 7] = [
+const ZONES: [&str; 8] = [
     "Australia/Lord_Howe",
     "Europe/Berlin",
     "America/New_York",
     "UTC",
     "Asia/Kolkata",
-    "Africa/Casablanca",
+    "Africa/Cairo",
+    "Europe/Dublin",
     "America/Nuuk",
 ];
 const MINUTE: i64 = 60;
