@@ -58,7 +58,9 @@ furnish() {
     tar -C "$1" -xf "$root_tar" --exclude='./dev/*'
     [ -e "$1/dev/console" ] || mknod "$1/dev/console" c 5 1
     cp "$(package edge-agent)" "$(package edgectl)" "$1/tmp/"
-    chroot "$1" sh -c 'dpkg -i /tmp/*.deb' >"$cache/dpkg.log" 2>&1 || { cat "$cache/dpkg.log" >&2 && fail "dpkg"; }
+    # shellcheck disable=SC2016  # it is the inner shell's
+    unshare --mount sh -c 'mount -t proc proc "$1/proc" && chroot "$1" sh -c "dpkg -i /tmp/*.deb"' sh "$1" >"$cache/dpkg.log" 2>&1 ||
+        { cat "$cache/dpkg.log" >&2 && fail "dpkg"; }
     rm -f "$1"/tmp/*.deb
     install -m 755 tests/on-a-pi/guest "$1/usr/local/bin/guest"
     install -m 755 tests/on-a-pi/keeper "$1/usr/local/bin/keeper-trial"

@@ -156,7 +156,20 @@ impl Far {
     /// # Errors
     /// There is no edgectl.
     pub fn provision(&self, words: &[&str]) -> Result<tokio::process::Command> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../provisioning/provision");
+        self.provision_by(&Self::script(), words)
+    }
+
+    /// `provisioning/provision` of the sources.
+    #[must_use]
+    pub fn script() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../provisioning/provision")
+    }
+
+    /// As [`Self::provision`], by that script, which lies somewhere else.
+    ///
+    /// # Errors
+    /// There is no edgectl.
+    pub fn provision_by(&self, script: &Path, words: &[&str]) -> Result<tokio::process::Command> {
         let mut provision = tokio::process::Command::new(script);
         provision.arg("--ssh-config").arg(self.folder.path().join("ssh_config"));
         provision.arg(Self::NAME).args(words).env("EDGECTL", find_built("edgectl")?);

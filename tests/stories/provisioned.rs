@@ -1,15 +1,15 @@
 //! `provisioning/provision` over a real ssh, onto a machine that has no agent yet.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use edge_protocol::codec::Encoding;
 use edgectl::ca::{Authority, Validity};
 use nix::unistd::geteuid;
-use tests::Story;
 use tests::far::{self, Far};
 use tests::program::Said;
+use tests::{Story, operator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Relays and a plug, as a tech would name them.
@@ -195,6 +195,31 @@ async fn what_was_done_is_undone_and_a_dry_run_does_nothing() -> Result<()> {
     well(&far.provisioned(&["--undo"]).await?)?;
     assert_eq!(far.says(all)?, blank, "as if nobody had been there");
     assert!(well(&far.provisioned(&["--undo"]).await?)?.contains("nothing was provisioned"));
+    Ok(())
+}
+
+/// A tech has edge-provision in /usr/bin, and the node's package in the folder that it is run in.
+#[tokio::test]
+async fn a_package_that_nobody_names_is_the_one_in_the_folder_at_hand() -> Result<()> {
+    let Some(bench) = Bench::new().await? else { return Ok(()) };
+    let at = bench.far.folder();
+    let installed = at.join("usr/bin/provision");
+    fs::create_dir_all(at.join("usr/bin"))?;
+    fs::copy(Far::script(), &installed)?;
+    fs::copy(Far::script().with_file_name("on-node"), installed.with_file_name("on-node"))?;
+    let mut words = bench.words(&["--dry-run"]);
+    let named = words.iter().position(|word| *word == "--package").expect("it is among them");
+    words.drain(named..named + 2);
+    let run = async |folder: &Path| {
+        let mut provision = bench.far.provision_by(&installed, &words)?;
+        provision.current_dir(folder);
+        operator::said(provision).await
+    };
+    let told = run(at).await?;
+    assert!(well(&told)?.contains("would install edge-agent_0.0.1_"), "{told:?}");
+    let refused = run(&at.join("usr")).await?;
+    assert_eq!(refused.code, Some(66), "{refused:?}");
+    assert!(refused.err.contains("make it with provisioning/package, or name it"), "{refused:?}");
     Ok(())
 }
 

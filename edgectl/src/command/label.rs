@@ -86,9 +86,30 @@ fn drawing(code: &QrCode, node: &str) -> String {
 mod tests {
     use super::*;
 
+    /// The label of pi-0042, as a terminal shows it.
+    const LABEL: &str = "\
+█████████████████████████████
+█████████████████████████████
+████ ▄▄▄▄▄ █▄█████ ▄▄▄▄▄ ████
+████ █   █ █▀▄█  █ █   █ ████
+████ █▄▄▄█ ██▀▄▀██ █▄▄▄█ ████
+████▄▄▄▄▄▄▄█▄█ ▀ █▄▄▄▄▄▄▄████
+████▀▀ ▀  ▄█▄█    ▀▀█ ▀▀ ████
+████ █  ▀ ▄▄ █ ▀▀█▄▀  ▄ ▄████
+████▄▄▄▄█▄▄█▀█▀▄ █ █ █▀█ ████
+████ ▄▄▄▄▄ █▀█▄█▀█ ▀▄ ▄▄ ████
+████ █   █ █▄█  ▀▀▀▄  █ ▄████
+████ █▄▄▄█ █▄ ▄▄█▄▀▀▄▀▄▀▄████
+████▄▄▄▄▄▄▄██▄▄▄█▄▄█▄▄█▄▄████
+█████████████████████████████
+▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀
+    pi-0042";
+
     #[test]
     fn a_label_has_the_nodes_id_and_a_code_with_a_border() {
         let report = run(&Arguments { node: "pi-0042".parse().unwrap(), svg: None }).unwrap();
+        assert_eq!(report.text, LABEL, "{}", report.text);
+        assert_eq!(report.json, json!({ "node": "pi-0042", "label": LABEL }));
         let lines: Vec<&str> = report.text.lines().collect();
         assert_eq!(lines.last().unwrap().trim(), "pi-0042");
         // 21 modules and twice the border: 29 wide, two in a line.
@@ -99,6 +120,43 @@ mod tests {
         // The corner that every code has: a ring of dark around light around dark.
         let corner: String = lines[2].chars().skip(4).take(7).collect();
         assert_eq!(corner, " ▄▄▄▄▄ ", "{}", report.text);
+    }
+
+    /// What a scanner that others wrote reads off modules that are dark where `dark` says so.
+    fn scanned(side: usize, dark: impl Fn(usize, usize) -> bool) -> String {
+        // Pixels that a camera has for each module.
+        const FINE: usize = 4;
+        let mut image =
+            rqrr::PreparedImage::prepare_from_bitmap(side * FINE, side * FINE, |x, y| {
+                dark(x / FINE, y / FINE)
+            });
+        let codes = image.detect_grids();
+        assert_eq!(codes.len(), 1, "one code on a label");
+        codes[0].decode().unwrap().1
+    }
+
+    #[test]
+    fn a_scanner_reads_the_nodes_id_off_the_terminal_and_off_the_drawing() {
+        let folder = tempfile::tempdir().unwrap();
+        let svg = folder.path().join("label.svg");
+        let longest = "x7-".repeat(21) + "9";
+        for node in ["pi-0042", "7", "Kiosk_3.north", &longest] {
+            let label = |svg| run(&Arguments { node: node.parse().unwrap(), svg }).unwrap();
+            let text = label(None).text;
+            let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
+            let side = rows[0].len();
+            let on_terminal = scanned(side, |x, y| match (rows[y / 2][x], y % 2) {
+                (' ', _) | ('▄', 0) | ('▀', 1) => true,
+                ('█' | '▄' | '▀', _) => false,
+                (other, _) => panic!("{other} is no part of a code"),
+            });
+            assert_eq!(on_terminal, node);
+
+            label(Some(svg.clone()));
+            let drawn = fs::read_to_string(&svg).unwrap();
+            let printed = scanned(side, |x, y| drawn.contains(&format!("M{x} {y}h1v1h-1z")));
+            assert_eq!(printed, node);
+        }
     }
 
     #[test]
