@@ -170,7 +170,8 @@ impl Outlet {
     }
 
     fn recover(&mut self, reading: Reading, news: &mut Vec<News>) {
-        let met = self.want.is_met_by(reading.on);
+        // Where a button is obeyed, nothing is asked of it that it could refuse.
+        let met = self.obeyed || self.want.is_met_by(reading.on);
         let over = |trouble: &mut Trouble| match trouble.fault {
             Fault::Unreachable => true,
             Fault::Refused | Fault::StuckOn | Fault::StuckOff => met,
