@@ -17,6 +17,7 @@ mod secret;
 mod shelly;
 mod simulated;
 mod tasmota;
+mod trip;
 mod turn;
 
 use std::future::Future;
@@ -30,6 +31,7 @@ pub use secret::Secret;
 pub use shelly::{Shelly, ShellySettings};
 pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
 pub use tasmota::{Line, Message, MqttPlug, PlugTopics, Tasmota, TasmotaSettings};
+pub use trip::Trip;
 
 /// What must hold of what plugs answer, for the fuzzer and for tests.
 #[cfg(any(test, fuzzing))]
@@ -126,6 +128,9 @@ pub struct Reading {
     /// whatever the device counts in. It rises for ever, but for a person who resets it or the
     /// end of its digits. Told with `power_w`.
     pub energy_wh: Option<f64>,
+    /// Why a device that is off switched itself off, where it tells. A device may tell it until it
+    /// is on again, whoever was told to keep it off meanwhile.
+    pub trip: Option<Trip>,
 }
 
 /// What [`Outlet::audit`] found of one setting of a device.

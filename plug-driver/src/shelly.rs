@@ -31,7 +31,7 @@ use crate::error::{Error, Fault, Kind};
 use crate::http::Hurry;
 use crate::{
     Capabilities, Finding, FindingState, LONGEST_LEASE, LeaseLimits, LeaseReading, OFF_LIMIT,
-    Outlet, Reading, Secret,
+    Outlet, Reading, Secret, Trip,
 };
 use door::Door;
 use lease::{Armed, Timer};
@@ -268,6 +268,7 @@ impl Shelly {
             boot_count: None,
             power_w: status.power_w,
             energy_wh: status.energy_wh,
+            trip: status.trouble.as_deref().filter(|_| !status.on).map(Trip::of),
         }
     }
 

@@ -320,6 +320,7 @@ impl Tasmota {
             boot_count,
             power_w: None,
             energy_wh: None,
+            trip: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plug_driver::{
-    AnyOutlet, FindingState, Kind, LeaseReading, Outlet as _, Secret, ShellySettings,
+    AnyOutlet, FindingState, Kind, LeaseReading, Outlet as _, Secret, ShellySettings, Trip,
 };
 use plug_sim::{FakePlug, Family, Fault, PlugClock, Profile, Restart};
 use tokio::time;
@@ -150,8 +150,28 @@ async fn overload_is_a_refusal_with_the_plugs_own_word() {
         let error = site.outlet.on(Some(LEASE)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert!(error.fault().to_string().contains("overpower"), "{}", error.fault());
-        assert!(!site.outlet.read().await.unwrap().on);
+        let reading = site.outlet.read().await.unwrap();
+        assert_eq!((reading.on, reading.trip), (false, Some(Trip::Overpower)));
         assert!(!site.plug.is_on(1));
+    }
+}
+
+/// It was taken for a thumb on the button, and the customer sat in the dark without a word.
+#[tokio::test]
+async fn a_plug_that_switched_itself_off_tells_why_until_it_is_on_again() {
+    for profile in locked() {
+        let name = profile.name();
+        let mut site = Site::new(profile).await;
+        assert_eq!(site.outlet.on(Some(LEASE)).await.unwrap().trip, None, "{name}");
+        site.plug.set_power_w(1, 3_000.0);
+        let reading = site.outlet.read().await.unwrap();
+        assert_eq!((reading.on, reading.trip), (false, Some(Trip::Overpower)), "{name}");
+        site.plug.set_power_w(1, 60.0);
+        site.plug.set_error(1, None);
+        assert_eq!(site.outlet.on(Some(LEASE)).await.unwrap().trip, None, "{name}");
+        site.plug.press_button(1);
+        let reading = site.outlet.read().await.unwrap();
+        assert_eq!((reading.on, reading.trip), (false, None), "{name}: that was a thumb");
     }
 }
 
