@@ -133,6 +133,19 @@ pub struct Reading {
     pub trip: Option<Trip>,
 }
 
+/// What an outlet is when nothing covers it. A device that nobody tells anything should come to it by
+/// itself, and [`Outlet::audit`] judges its settings by that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Rest {
+    /// Off, as what is paid for.
+    #[default]
+    Off,
+    /// On, as a modem or a camera.
+    On,
+    /// As it was.
+    Keep,
+}
+
 /// What [`Outlet::audit`] found of one setting of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -242,6 +255,20 @@ impl AnyOutlet {
 }
 
 /// Calls the same method of whichever outlet it is.
+impl AnyOutlet {
+    /// The outlet, which comes to `rest` when nothing covers it; [`Rest::Off`] unless that is said.
+    #[must_use]
+    pub fn resting(mut self, rest: Rest) -> Self {
+        match &mut self {
+            Self::Tasmota(outlet) => outlet.rests(rest),
+            Self::Shelly(outlet) => outlet.rests(rest),
+            // They have no settings to be judged by it.
+            Self::Gpio(_) | Self::Simulated(_) => {}
+        }
+        self
+    }
+}
+
 macro_rules! each {
     ($any:expr, $outlet:ident => $call:expr) => {
         match $any {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plug_driver::{
-    AnyOutlet, FindingState, Kind, LeaseReading, Outlet as _, Secret, ShellySettings, Trip,
+    AnyOutlet, FindingState, Kind, LeaseReading, Outlet as _, Rest, Secret, ShellySettings, Trip,
 };
 use plug_sim::{FakePlug, Family, Fault, PlugClock, Profile, Restart};
 use tokio::time;
@@ -245,6 +245,45 @@ async fn a_null_result_is_decided_by_the_read_back() {
     site.plug.set_fault_for(Fault::NullResult, 1);
     assert!(!site.outlet.off().await.unwrap().on);
     assert!(!site.plug.is_on(1));
+}
+
+/// `doctor --fix` gave a modem what makes a washer safe, and it stayed off when the mains came back.
+#[tokio::test]
+async fn a_plug_of_what_rests_on_comes_back_on_by_itself_and_cuts_nothing() {
+    for profile in locked() {
+        let name = profile.name();
+        let mut site = Site::new(profile).await;
+        for finding in site.outlet.audit().await.unwrap() {
+            site.outlet.mend(&finding).await.unwrap();
+        }
+        let mut outlet = Site::outlet(&site.plug).resting(Rest::On);
+        let found = outlet.audit().await.unwrap();
+        let wrong = found.iter().filter(|it| it.state == FindingState::Mendable);
+        let wrong: Vec<_> = wrong.cloned().collect();
+        let names: Vec<_> = wrong.iter().map(|it| it.setting.as_str()).collect();
+        assert!(
+            matches!(names[..], ["default_state" | "initial_state", "auto_off"]),
+            "{name}: {names:?}"
+        );
+        for finding in &wrong {
+            outlet.mend(finding).await.unwrap();
+        }
+        let found = outlet.audit().await.unwrap();
+        assert!(found.iter().all(|it| it.state == FindingState::Good), "{name}: {found:?}");
+        outlet.on(None).await.unwrap();
+        site.plug.restart(Restart::Cold);
+        pass(Duration::from_hours(20)).await;
+        assert!(site.plug.is_on(1), "{name}");
+        let mut kept = Site::outlet(&site.plug).resting(Rest::Keep);
+        for finding in kept.audit().await.unwrap() {
+            kept.mend(&finding).await.unwrap();
+        }
+        for on in [true, false] {
+            if on { kept.on(None).await } else { kept.off().await }.unwrap();
+            site.plug.restart(Restart::Cold);
+            assert_eq!(site.plug.is_on(1), on, "{name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -86,7 +86,8 @@ fn a_restart_or_a_new_wish_is_a_word_that_it_may_be_tried() {
 fn a_plug_that_trips_at_each_on_fails_its_start_and_is_switched_on_once() {
     let mut world = World::new();
     world.overload("plug-1", true);
-    world.start("s1", "pc-1", HOUR);
+    let body = json!({"session": "s1", "station": "pc-1", "duration_ms": HOUR});
+    world.accept("session.start", body);
     let failed = world.run_for_kind(MINUTE, "session.failed");
     assert!(failed["message"].as_str().unwrap().contains("overpower"), "{failed}");
     assert_eq!(ons(&mut world), 1);
