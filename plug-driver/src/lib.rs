@@ -17,6 +17,7 @@ mod secret;
 mod shelly;
 mod simulated;
 mod tasmota;
+mod trip;
 mod turn;
 
 use std::future::Future;
@@ -30,6 +31,7 @@ pub use secret::Secret;
 pub use shelly::{Shelly, ShellySettings};
 pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
 pub use tasmota::{Line, Message, MqttPlug, PlugTopics, Tasmota, TasmotaSettings};
+pub use trip::Trip;
 
 /// What must hold of what plugs answer, for the fuzzer and for tests.
 #[cfg(any(test, fuzzing))]
@@ -126,6 +128,22 @@ pub struct Reading {
     /// whatever the device counts in. It rises for ever, but for a person who resets it or the
     /// end of its digits. Told with `power_w`.
     pub energy_wh: Option<f64>,
+    /// Why a device that is off switched itself off, where it tells. A device may tell it until it
+    /// is on again, whoever was told to keep it off meanwhile.
+    pub trip: Option<Trip>,
+}
+
+/// What an outlet is when nothing covers it. A device that nobody tells anything should come to it by
+/// itself, and [`Outlet::audit`] judges its settings by that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Rest {
+    /// Off, as what is paid for.
+    #[default]
+    Off,
+    /// On, as a modem or a camera.
+    On,
+    /// As it was.
+    Keep,
 }
 
 /// What [`Outlet::audit`] found of one setting of a device.
@@ -237,6 +255,20 @@ impl AnyOutlet {
 }
 
 /// Calls the same method of whichever outlet it is.
+impl AnyOutlet {
+    /// The outlet, which comes to `rest` when nothing covers it; [`Rest::Off`] unless that is said.
+    #[must_use]
+    pub fn resting(mut self, rest: Rest) -> Self {
+        match &mut self {
+            Self::Tasmota(outlet) => outlet.rests(rest),
+            Self::Shelly(outlet) => outlet.rests(rest),
+            // They have no settings to be judged by it.
+            Self::Gpio(_) | Self::Simulated(_) => {}
+        }
+        self
+    }
+}
+
 macro_rules! each {
     ($any:expr, $outlet:ident => $call:expr) => {
         match $any {

@@ -29,7 +29,7 @@ use tokio::time::{Instant, timeout};
 use crate::error::{Error, Fault};
 use crate::{
     Capabilities, Finding, FindingState, Kind, LONGEST_LEASE, LeaseReading, OFF_LIMIT, Outlet,
-    Reading, Secret,
+    Reading, Rest, Secret,
 };
 use http::Endpoint;
 use lease::{Term, Timers};
@@ -98,6 +98,11 @@ impl Tasmota {
         }
         let device = format!("Tasmota {name} relay {relay}");
         Ok(Self { device, plug: Plug::new(wire, relay) })
+    }
+
+    /// From now on it comes to `rest` when nothing covers it.
+    pub(crate) fn rests(&mut self, rest: Rest) {
+        self.plug.rests(rest);
     }
 
     async fn switch_on(&mut self, lease: Option<Duration>) -> Result<Reading, Fault> {
@@ -320,6 +325,7 @@ impl Tasmota {
             boot_count,
             power_w: None,
             energy_wh: None,
+            trip: None,
         }
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tests::desk::{Desk, Layout, Leaf, now_ms};
 use tests::diagnosis::doctor;
 use tests::plug::{goes_off, is_unleased, until};
+use tests::program::{at_site, check, edge_agent};
 use tests::station;
 use tests::transcript::{number, text};
 
@@ -226,6 +227,33 @@ async fn an_agent_that_is_killed_within_a_session_finds_its_plug_again() -> Resu
     venue.desk.start().await?;
     venue.ends_on_time(ends_at_ms).await?;
     assert_eq!(venue.switched(), [ON, OFF]);
+    Ok(())
+}
+
+/// What the broker keeps of plugs is enough to set them up: nobody has to look for a topic.
+#[tokio::test]
+async fn a_plug_that_its_broker_knows_is_found_and_printed_as_configuration() -> Result<()> {
+    let venue = Venue::set_up(Profile { relays: 2, ..Profile::tasmota_14_4() }).await?;
+    let broker = format!("127.0.0.1:{}", venue.broker.port());
+    let look = ["discover", "--seconds", "0", "--mqtt", &broker];
+    let none = ["--config", "/no/such/agent.toml"];
+    let said = edge_agent(look.iter().chain(&none)).await?;
+    let topic = format!("mqtt_topic = \"{TOPIC}\"");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(said.out.matches(&topic).count(), 2, "an outlet for each relay: {}", said.out);
+    let plugs = format!("[plugs]\nmqtt = \"mqtt://{broker}\"\n");
+    let path = venue.desk.site.configure(&(plugs + &said.out))?;
+    assert_eq!(check(&path).await?.code, Some(0), "it can be pasted: {}", said.out);
+    // From then on the broker of the configuration is asked, and no id comes twice.
+    let said = at_site(&venue.desk.site, &["discover", "--seconds", "0", "--json"]).await?;
+    let found: Value = serde_json::from_str(&said.out)?;
+    assert_eq!(found["plugs"][0]["mqtt_topic"], TOPIC, "{found}");
+    assert!(text(&found, "configuration").contains("id = \"Plug-1.2\""), "{found}");
+    let nobody = ["discover", "--seconds", "0", "--mqtt", "127.0.0.1:1"];
+    let said = edge_agent(nobody.iter().chain(&none)).await?;
+    assert_eq!(said.code, Some(69));
+    assert!(said.err.contains("the broker at 127.0.0.1:1 can't be asked"), "{}", said.err);
+    assert!(venue.switched().is_empty(), "looking switches nothing");
     Ok(())
 }
 

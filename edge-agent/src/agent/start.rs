@@ -328,5 +328,5 @@ fn device(
         return Ok(None);
     };
     let failed = |error| StartError::Outlet { outlet: id.clone(), source: Box::new(error) };
-    driver.device(venue).map(Some).map_err(failed)
+    driver.device(outlet.rest, venue).map(Some).map_err(failed)
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::named;
 use crate::host::clock;
+use crate::node::settings::Rest;
 use crate::venue::{Place, Venue};
 
 /// What switches an outlet.
@@ -109,11 +110,21 @@ impl Driver {
         serde_json::from_str(definition).ok()
     }
 
-    /// The device. Nothing is switched or asked yet; one at a broker is reached once `venue` connects.
+    /// The device, which comes to `rest` when nothing covers it. Nothing is switched or asked yet; one at a
+    /// broker is reached once `venue` connects.
     ///
     /// # Errors
     /// Settings that no device can have.
-    pub fn device(&self, venue: &mut Venue) -> Result<AnyOutlet, plug_driver::Error> {
+    pub fn device(&self, rest: Rest, venue: &mut Venue) -> Result<AnyOutlet, plug_driver::Error> {
+        let rest = match rest {
+            Rest::Off => plug_driver::Rest::Off,
+            Rest::On => plug_driver::Rest::On,
+            Rest::Keep => plug_driver::Rest::Keep,
+        };
+        self.bare_device(venue).map(|device| device.resting(rest))
+    }
+
+    fn bare_device(&self, venue: &mut Venue) -> Result<AnyOutlet, plug_driver::Error> {
         match self {
             Self::TasmotaMqtt { broker, topic, full_topic, relay } => {
                 let configure = |source| {

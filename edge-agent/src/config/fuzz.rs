@@ -48,7 +48,7 @@ fn can_be_run(config: &Config) {
     for outlet in &config.outlets {
         assert!(ids.insert(&outlet.id), "{} twice", outlet.id);
         // What the configuration lets pass must not be refused at the start.
-        let device = outlet.driver.device(&mut Venue::default());
+        let device = outlet.driver.device(outlet.rest, &mut Venue::default());
         assert!(device.is_ok(), "{outlet:?}: {}", crate::chain(&device.expect_err("it is none")));
         let definition = outlet.driver.definition();
         assert_eq!(super::Driver::defined(&definition), Some(outlet.driver.clone()));

@@ -14,7 +14,7 @@ use super::pins;
 use super::{Flaw, OutletConfig, StationConfig};
 use crate::endpoint::Endpoint;
 use crate::node::settings::Rest;
-use crate::venue::Place;
+use crate::venue::{MQTT_PORT, Place};
 
 /// Tasmota numbers up to 32 relays, and no Shelly has more.
 const LAST_RELAY: u64 = 32;
@@ -28,7 +28,6 @@ const CYCLES: RangeInclusive<u64> = 100..=100_000_000;
 const MAX_CIRCUIT_BYTES: usize = 64;
 /// The user name that Tasmota has unless it was built with another.
 const TASMOTA_USERNAME: &str = "admin";
-const MQTT_PORT: u16 = 1883;
 
 /// What outlets lean on that is said elsewhere in the file.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::{ConfigError, check, line_of};
+use crate::venue::Place;
 
 /// Where things are, as far as the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Sketch {
     pub password_files: Vec<PathBuf>,
     /// The outlets' ids, as written.
     pub outlets: Vec<String>,
+    /// The broker of the plugs, where there is one.
+    pub plugs: Option<Place>,
 }
 
 impl Default for Sketch {
@@ -32,6 +35,7 @@ impl Default for Sketch {
             key_file: None,
             password_files: Vec::new(),
             outlets: Vec::new(),
+            plugs: None,
         }
     }
 }
@@ -64,8 +68,16 @@ impl Sketch {
             key_file: path_in(&table, "broker", "key_file"),
             password_files,
             outlets: in_outlets("id"),
+            plugs: plugs_in(&table),
         })
     }
+}
+
+fn plugs_in(table: &Table) -> Option<Place> {
+    let plugs = table.get("plugs")?;
+    let place = Place::parse(plugs.get("mqtt")?.as_str()?).ok()?;
+    let username = plugs.get("username").and_then(Value::as_str).map(str::to_owned);
+    Some(Place { username, password_file: path_in(table, "plugs", "password_file"), ..place })
 }
 
 fn path_in(table: &Table, name: &str, key: &str) -> Option<PathBuf> {
@@ -81,7 +93,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = "nonsense = 1\n[local]\nsocket = \"/s\"\n[broker]\nkey_file = \"/k\"\n\
                     [[outlet]]\nid = \"a\"\npassword_file = \"/p\"\n[[outlet]]\nid = 7\n\
-                    [plugs]\npassword_file = \"/q\"\n";
+                    [plugs]\nmqtt = \"mqtt://broker\"\nusername = \"u\"\npassword_file = \"/q\"\n";
         fs::write(file.path(), text).unwrap();
         let sketch = Sketch::of(file.path()).unwrap();
         let expected = Sketch {
@@ -90,6 +102,12 @@ mod tests {
             key_file: Some("/k".into()),
             password_files: vec!["/p".into(), "/q".into()],
             outlets: vec!["a".to_owned()],
+            plugs: Some(Place {
+                host: "broker".to_owned(),
+                port: 1883,
+                username: Some("u".to_owned()),
+                password_file: Some("/q".into()),
+            }),
         };
         assert_eq!(sketch, expected);
         fs::write(file.path(), "[local]\nsocket = \n").unwrap();

@@ -376,6 +376,7 @@ fn what_discovery_writes_is_a_configuration() {
         firmware: "v1.14.0 \u{7} \"x\"".to_owned(),
         name: name.to_owned(),
         url: "http://192.0.2.7:8080".to_owned(),
+        at_broker: None,
         relays,
         metered: None,
         password_needed,

@@ -116,7 +116,7 @@ async fn by_agent(config: &Config, outlet: &OutletConfig, fix: bool) -> Found {
 
 async fn by_oneself(outlet: &OutletConfig, fix: bool) -> Found {
     let mut venue = Venue::default();
-    let made = outlet.driver.device(&mut venue);
+    let made = outlet.driver.device(outlet.rest, &mut venue);
     let _connections = venue.connect();
     let mut device = match made {
         Ok(device) => device,

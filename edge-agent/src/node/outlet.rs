@@ -7,6 +7,7 @@ mod lease;
 mod life;
 mod meter;
 mod pace;
+mod trip;
 mod want;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,8 @@ pub struct Reading {
     pub power_mw: Option<u64>,
     /// What the device's register of energy shows, in milliwatt-hours, where it has one.
     pub energy_mwh: Option<u64>,
+    /// Why the device, which is off, switched itself off, in one word, where it tells.
+    pub tripped: Option<&'static str>,
 }
 
 /// What a driver could not do.
@@ -151,6 +154,8 @@ pub(super) struct Outlet {
     told_lease: (Lease, Option<BootMs>),
     /// Somebody switched it off by hand within its session, and may.
     obeyed: bool,
+    /// When it last switched itself off although it should have been on, under the present wish.
+    tripped_at: Option<BootMs>,
     /// The last attempt to bring it where it should be failed.
     failing: bool,
 }
@@ -177,6 +182,7 @@ impl Outlet {
             trouble: None,
             told_lease: (Lease::None, None),
             obeyed: before.obeyed,
+            tripped_at: None,
             failing: false,
         }
     }
@@ -197,6 +203,7 @@ impl Outlet {
         if !same {
             self.wanted_since = now;
             self.failing = false;
+            self.tripped_at = None;
             self.wish_anew();
             // A thumb's off outlives the agent, but not the wish that it was against.
             self.obeyed &= old == Want::Nothing;
@@ -288,6 +295,12 @@ impl Outlet {
         self.obeyed
     }
 
+    /// Whether it is left off although it should be on: somebody switched it off by hand, or it
+    /// switched itself off.
+    fn stays_off(&self, now: BootMs) -> bool {
+        self.obeyed || self.is_tripped(now)
+    }
+
     /// Off, read back since that was wanted.
     pub(super) fn confirmed_off(&self) -> bool {
         self.want.is_off() && self.fresh().is_some_and(|reading| !reading.on)
@@ -362,7 +375,7 @@ impl Outlet {
                 Order::Read
             }
             Want::On(_, off) => {
-                let there = self.obeyed || self.confirmed_leased(off, now);
+                let there = self.stays_off(now) || self.confirmed_leased(off, now);
                 if there || self.want.is_past(now) {
                     return Order::Read;
                 }

@@ -56,7 +56,7 @@ pub(super) async fn run(place: Place, line: watch::Sender<Line>, plugs: Vec<Mqtt
     }
 }
 
-fn open(place: &Place, client_id: &str) -> (AsyncClient, EventLoop) {
+pub(super) fn open(place: &Place, client_id: &str) -> (AsyncClient, EventLoop) {
     // rumqttc joins host and port by a colon.
     let host =
         if place.host.contains(':') { format!("[{}]", place.host) } else { place.host.clone() };
@@ -80,6 +80,14 @@ fn open(place: &Place, client_id: &str) -> (AsyncClient, EventLoop) {
     network.set_connection_timeout(CONNECT_LIMIT_S);
     events.set_network_options(network);
     (client, events)
+}
+
+/// Why there is no connection, and what to look at.
+pub(super) fn refused(error: &ConnectionError) -> String {
+    if let ConnectionError::ConnectionRefused(code) = error {
+        return format!("it refuses us ({code:?}): check username and password_file in [plugs]");
+    }
+    crate::chain(error)
 }
 
 struct Connection<'a> {
@@ -107,12 +115,7 @@ impl Connection<'_> {
         loop {
             let event = match timeout(POLL_LIMIT, events.poll()).await {
                 Ok(Ok(event)) => event,
-                Ok(Err(ConnectionError::ConnectionRefused(code))) => {
-                    return format!(
-                        "it refuses us ({code:?}): check username and password_file in [plugs]"
-                    );
-                }
-                Ok(Err(error)) => return crate::chain(&error),
+                Ok(Err(error)) => return refused(&error),
                 Err(_) => return "it does not answer".to_owned(),
             };
             match event {

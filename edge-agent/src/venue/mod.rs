@@ -6,6 +6,7 @@
 //! connection or not at all, once, and not retained.
 
 mod broker;
+mod lookout;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use self::lookout::lookout;
 use crate::endpoint::Endpoint;
+
+/// Where brokers listen without TLS.
+pub(crate) const MQTT_PORT: u16 = 1883;
 
 /// A broker, and the login there. Plain MQTT: plugs on this firmware have no TLS.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +38,18 @@ pub struct Place {
     /// Where the user's password is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+}
+
+impl Place {
+    /// `mqtt://HOST[:PORT]`, or without the scheme; no login.
+    ///
+    /// # Errors
+    /// What is wrong with `text`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = if text.contains("://") { text.to_owned() } else { format!("mqtt://{text}") };
+        let Endpoint { host, port } = Endpoint::parse(&url, "mqtt", MQTT_PORT)?;
+        Ok(Self { host, port, username: None, password_file: None })
+    }
 }
 
 /// `host:port`.

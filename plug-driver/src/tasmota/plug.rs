@@ -15,11 +15,13 @@ use super::rule::Part;
 use super::wire::Wire;
 use crate::error::Fault;
 use crate::http::Hurry;
-use crate::{Capabilities, LONGEST_LEASE, LeaseLimits};
+use crate::{Capabilities, LONGEST_LEASE, LeaseLimits, Rest};
 
 /// What the rule of a lease by rule timer consists of: its end, and an off after a restart, which
 /// loses the timer and may bring the relay back on.
-pub(super) const LEASE_RULE: [Part; 2] = [Part::Timer, Part::Boot];
+const LEASE_RULE: [Part; 2] = [Part::Timer, Part::Boot];
+/// The same for a relay that is not to be off after a restart.
+const TIMER_RULE: [Part; 1] = [Part::Timer];
 /// The parts of a `Status 0`, for a plug that does not give it whole.
 const PIECES: [&str; 5] = ["Status", "Status 1", "Status 2", "Status 10", "Status 11"];
 
@@ -27,6 +29,7 @@ const PIECES: [&str; 5] = ["Status", "Status 1", "Status 2", "Status 10", "Statu
 pub(super) struct Plug {
     wire: Wire,
     relay: u8,
+    rest: Rest,
     /// How this plug wants its password.
     login: Login,
     capabilities: Capabilities,
@@ -71,6 +74,7 @@ impl Plug {
         Self {
             wire,
             relay,
+            rest: Rest::default(),
             login: Login::Header,
             // What every Tasmota can do at least.
             capabilities: Capabilities { lease: limits(PULSE_TIME_STEP), meters: false },
@@ -81,6 +85,22 @@ impl Plug {
 
     pub(super) fn relay(&self) -> u8 {
         self.relay
+    }
+
+    pub(super) fn rest(&self) -> Rest {
+        self.rest
+    }
+
+    pub(super) fn rests(&mut self, rest: Rest) {
+        self.rest = rest;
+    }
+
+    /// The rule that a lease by rule timer needs.
+    pub(super) fn lease_rule(&self) -> &'static [Part] {
+        match self.rest {
+            Rest::Off => &LEASE_RULE,
+            Rest::On | Rest::Keep => &TIMER_RULE,
+        }
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
