@@ -248,7 +248,8 @@ async fn a_plug_that_its_broker_knows_is_found_and_printed_as_configuration() ->
     let said = at_site(&venue.desk.site, &["discover", "--seconds", "0", "--json"]).await?;
     let found: Value = serde_json::from_str(&said.out)?;
     assert_eq!(found["plugs"][0]["mqtt_topic"], TOPIC, "{found}");
-    assert!(text(&found, "configuration").contains("id = \"Plug-1.2\""), "{found}");
+    let blocks = found["configuration"].as_str().context("blocks to paste")?;
+    assert!(blocks.contains("id = \"Plug-1.2\""), "{found}");
     let nobody = ["discover", "--seconds", "0", "--mqtt", "127.0.0.1:1"];
     let said = edge_agent(nobody.iter().chain(&none)).await?;
     assert_eq!(said.code, Some(69));
