@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use edge_protocol::event::Fault;
 use edge_protocol::id::OutletId;
-use plug_driver::{AnyOutlet, Error, Kind, LeaseReading, Outlet};
+use plug_driver::{AnyOutlet, Error, Kind, LeaseReading, Outlet, Trip};
 use tokio::sync::mpsc::{
     Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel,
 };
@@ -160,7 +160,13 @@ async fn perform(outlet: &mut AnyOutlet, order: Order, clock: &Clock) -> Result<
             Order::On { off_by } => {
                 let lease = off_by.map(|at| Duration::from_millis(at - clock.now().boot));
                 step!("on.begun", leased = lease.is_some());
-                let reading = outlet.on(lease).await;
+                let reading = match outlet.on(lease).await {
+                    // It obeyed, and was off again before it was read back: that is a finding.
+                    Err(error) if matches!(error.fault(), plug_driver::Fault::Tripped { .. }) => {
+                        outlet.read().await
+                    }
+                    reading => reading,
+                };
                 step!("on.over");
                 reading
             }
@@ -206,6 +212,7 @@ fn translated(reading: &plug_driver::Reading, clock: &Clock) -> Reading {
         boot_count: reading.boot_count,
         power_mw: reading.power_w.and_then(thousandths),
         energy_mwh: reading.energy_wh.and_then(thousandths),
+        tripped: reading.trip.map(Trip::word),
     }
 }
 

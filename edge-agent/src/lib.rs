@@ -25,6 +25,7 @@ pub mod span;
 pub mod status;
 mod step;
 pub mod store;
+pub mod venue;
 
 /// An error and all that led to it, joined by `: `.
 #[must_use]

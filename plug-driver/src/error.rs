@@ -116,6 +116,22 @@ pub enum Fault {
         /// Why not.
         source: std::io::Error,
     },
+    /// The broker that the plug hangs on is away.
+    #[error("no connection to the plugs' broker at {broker}: {reason}")]
+    NoBroker {
+        /// `host:port`.
+        broker: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The plug has no connection to its broker.
+    #[error("the plug is offline, as the broker at {broker} says on {topic}")]
+    Offline {
+        /// `host:port`.
+        broker: String,
+        /// Where it says so.
+        topic: String,
+    },
     /// No whole answer in time.
     #[error("no complete reply within {} ms", limit.as_millis())]
     Slow {
@@ -275,6 +291,8 @@ impl Fault {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unreachable { .. }
+            | Self::NoBroker { .. }
+            | Self::Offline { .. }
             | Self::Slow { .. }
             | Self::Busy { .. }
             | Self::Keeper { .. }

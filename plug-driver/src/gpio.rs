@@ -139,7 +139,15 @@ impl Outlet for Gpio {
 }
 
 fn reading(on: bool, lease: LeaseReading) -> Reading {
-    Reading { on, lease, uptime: None, boot_count: None, power_w: None, energy_wh: None }
+    Reading {
+        on,
+        lease,
+        uptime: None,
+        boot_count: None,
+        power_w: None,
+        energy_wh: None,
+        trip: None,
+    }
 }
 
 fn confirmed(on: bool, reading: Reading) -> Result<Reading, Fault> {

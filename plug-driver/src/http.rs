@@ -37,7 +37,7 @@ impl Patience {
 }
 
 /// The longest reply that is read; the longest of a plug has about 4 KiB.
-const REPLY_LIMIT: usize = 64 * 1024;
+pub(crate) const REPLY_LIMIT: usize = 64 * 1024;
 /// How long the body of a refusal is waited for.
 const EXPLANATION_LIMIT: Duration = Duration::from_millis(300);
 

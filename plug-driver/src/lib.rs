@@ -2,8 +2,9 @@
 //! relays and [`Simulated`] ones; and [`discover`], which finds plugs.
 //!
 //! A driver tells only what it read back from its device, never what it asked for. It knows no
-//! MQTT and no session, keeps no timer that switches, and never retries an *on*: when to switch,
-//! and how often to try, is decided by its owner.
+//! session and no connection to a broker (a [`MqttPlug`] is handed what goes in and out of one),
+//! keeps no timer that switches, and never retries an *on*: when to switch, and how often to try,
+//! is decided by its owner.
 //!
 //! Another family of devices is one file with its `impl Outlet`, one variant of [`AnyOutlet`] and
 //! one of [`AnyOutlet::driver_name`].
@@ -16,6 +17,7 @@ mod secret;
 mod shelly;
 mod simulated;
 mod tasmota;
+mod trip;
 mod turn;
 
 use std::future::Future;
@@ -28,7 +30,8 @@ pub use gpio::{
 pub use secret::Secret;
 pub use shelly::{Shelly, ShellySettings};
 pub use simulated::{Behaviour, Conduct, Simulated, SimulatedControl};
-pub use tasmota::{Tasmota, TasmotaSettings};
+pub use tasmota::{Line, Message, MqttPlug, PlugTopics, Tasmota, TasmotaSettings};
+pub use trip::Trip;
 
 /// What must hold of what plugs answer, for the fuzzer and for tests.
 #[cfg(any(test, fuzzing))]
@@ -125,6 +128,22 @@ pub struct Reading {
     /// whatever the device counts in. It rises for ever, but for a person who resets it or the
     /// end of its digits. Told with `power_w`.
     pub energy_wh: Option<f64>,
+    /// Why a device that is off switched itself off, where it tells. A device may tell it until it
+    /// is on again, whoever was told to keep it off meanwhile.
+    pub trip: Option<Trip>,
+}
+
+/// What an outlet is when nothing covers it. A device that nobody tells anything should come to it by
+/// itself, and [`Outlet::audit`] judges its settings by that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Rest {
+    /// Off, as what is paid for.
+    #[default]
+    Off,
+    /// On, as a modem or a camera.
+    On,
+    /// As it was.
+    Keep,
 }
 
 /// What [`Outlet::audit`] found of one setting of a device.
@@ -192,6 +211,14 @@ impl AnyOutlet {
         Ok(Self::Tasmota(Box::new(Tasmota::new(settings)?)))
     }
 
+    /// A relay, counted from 1, of a Tasmota plug at a broker. No I/O: the first operation meets the plug.
+    ///
+    /// # Errors
+    /// If the relay is 0.
+    pub fn tasmota_by_mqtt(plug: MqttPlug, relay: u8) -> Result<Self, Error> {
+        Ok(Self::Tasmota(Box::new(Tasmota::by_mqtt(plug, relay)?)))
+    }
+
     /// A relay of a Shelly plug. No I/O: the first operation meets the plug.
     ///
     /// # Errors
@@ -228,6 +255,20 @@ impl AnyOutlet {
 }
 
 /// Calls the same method of whichever outlet it is.
+impl AnyOutlet {
+    /// The outlet, which comes to `rest` when nothing covers it; [`Rest::Off`] unless that is said.
+    #[must_use]
+    pub fn resting(mut self, rest: Rest) -> Self {
+        match &mut self {
+            Self::Tasmota(outlet) => outlet.rests(rest),
+            Self::Shelly(outlet) => outlet.rests(rest),
+            // They have no settings to be judged by it.
+            Self::Gpio(_) | Self::Simulated(_) => {}
+        }
+        self
+    }
+}
+
 macro_rules! each {
     ($any:expr, $outlet:ident => $call:expr) => {
         match $any {

@@ -31,7 +31,7 @@ use crate::error::{Error, Fault, Kind};
 use crate::http::Hurry;
 use crate::{
     Capabilities, Finding, FindingState, LONGEST_LEASE, LeaseLimits, LeaseReading, OFF_LIMIT,
-    Outlet, Reading, Secret,
+    Outlet, Reading, Rest, Secret, Trip,
 };
 use door::Door;
 use lease::{Armed, Timer};
@@ -112,6 +112,11 @@ impl Shelly {
             last_uptime: None,
             meters: false,
         })
+    }
+
+    /// From now on it comes to `rest` when nothing covers it.
+    pub(crate) fn rests(&mut self, rest: Rest) {
+        self.plug.rests(rest);
     }
 
     async fn switch_on(&mut self, lease: Option<Duration>) -> Result<Reading, Fault> {
@@ -268,6 +273,7 @@ impl Shelly {
             boot_count: None,
             power_w: status.power_w,
             energy_wh: status.energy_wh,
+            trip: status.trouble.as_deref().filter(|_| !status.on).map(Trip::of),
         }
     }
 

@@ -124,6 +124,7 @@ impl Device {
             boot_count: Some(self.boot_count),
             power_w: self.behaviour.load_w.map(|watts| if self.closed { watts } else { 0.0 }),
             energy_wh: self.behaviour.load_w.map(|_| self.energy_wh),
+            trip: None,
         }
     }
 }

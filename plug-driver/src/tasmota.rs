@@ -1,4 +1,4 @@
-//! Relays of Tasmota plugs, over HTTP.
+//! Relays of Tasmota plugs, over HTTP or over a broker (see [`wire`]).
 //!
 //! Facts this leans on, with the firmware versions they were found in:
 //!
@@ -16,9 +16,11 @@ mod audit;
 mod firmware;
 mod http;
 mod lease;
+mod mqtt;
 mod plug;
 mod reply;
 mod rule;
+mod wire;
 
 use std::time::Duration;
 
@@ -27,14 +29,16 @@ use tokio::time::{Instant, timeout};
 use crate::error::{Error, Fault};
 use crate::{
     Capabilities, Finding, FindingState, Kind, LONGEST_LEASE, LeaseReading, OFF_LIMIT, Outlet,
-    Reading, Secret,
+    Reading, Rest, Secret,
 };
 use http::Endpoint;
 use lease::{Term, Timers};
+pub use mqtt::{Line, Message, MqttPlug, PlugTopics};
 use plug::{LeaseTimer, Plug};
 #[cfg(any(test, fuzzing))]
 pub(crate) use reply::fuzz;
 use reply::{Load, State};
+use wire::Wire;
 
 /// How long the meter may take to be read after an off, which is no part of the off.
 const METER_LIMIT: Duration = Duration::from_secs(1);
@@ -73,16 +77,32 @@ impl Tasmota {
     /// If the url is not `http://host[:port]`, or the relay is 0.
     pub fn new(settings: TasmotaSettings) -> Result<Self, Error> {
         let TasmotaSettings { url, relay, username, password } = settings;
-        let configure =
-            |source| Error::Configure { device: format!("Tasmota relay {relay}"), source };
-        let endpoint = Endpoint::new(&url, username, password).map_err(configure)?;
+        let configure = configure(relay);
+        let endpoint = Endpoint::new(&url, username, password).map_err(&configure)?;
+        Self::on_wire(&url, Wire::Http(endpoint), relay).map_err(configure)
+    }
+
+    /// A relay, counted from 1, of a plug at a broker. No I/O: the first operation meets the plug.
+    ///
+    /// # Errors
+    /// If the relay is 0.
+    pub fn by_mqtt(plug: MqttPlug, relay: u8) -> Result<Self, Error> {
+        Self::on_wire(&plug.name(), Wire::Mqtt(plug), relay).map_err(configure(relay))
+    }
+
+    fn on_wire(name: &str, wire: Wire, relay: u8) -> Result<Self, Fault> {
         if relay == 0 {
             let (setting, value) = ("relay", "0".to_owned());
             let remedy = "is all relays at once; they are counted from 1";
-            return Err(configure(Fault::Setting { setting, value, remedy }));
+            return Err(Fault::Setting { setting, value, remedy });
         }
-        let device = format!("Tasmota {url} relay {relay}");
-        Ok(Self { device, plug: Plug::new(endpoint, relay) })
+        let device = format!("Tasmota {name} relay {relay}");
+        Ok(Self { device, plug: Plug::new(wire, relay) })
+    }
+
+    /// From now on it comes to `rest` when nothing covers it.
+    pub(crate) fn rests(&mut self, rest: Rest) {
+        self.plug.rests(rest);
     }
 
     async fn switch_on(&mut self, lease: Option<Duration>) -> Result<Reading, Fault> {
@@ -305,6 +325,7 @@ impl Tasmota {
             boot_count,
             power_w: None,
             energy_wh: None,
+            trip: None,
         }
     }
 
@@ -317,6 +338,10 @@ impl Tasmota {
         }
         self.device.clone()
     }
+}
+
+fn configure(relay: u8) -> impl Fn(Fault) -> Error {
+    move |source| Error::Configure { device: format!("Tasmota relay {relay}"), source }
 }
 
 fn confirmed(state: State, on: bool) -> Result<State, Fault> {

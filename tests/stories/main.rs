@@ -27,6 +27,7 @@ mod metering;
 mod page;
 mod plug_faults;
 mod plug_hands;
+mod plugs_by_mqtt;
 mod protocol;
 mod provisioned;
 mod queue;

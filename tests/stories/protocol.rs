@@ -168,7 +168,7 @@ fn what_no_story_can_bring_about_is_as_documented_too() {
     use edge_protocol::event::{Clock, ClockedSession, NodeClock};
     let sessions =
         vec![ClockedSession { session: "s-1".parse().unwrap(), ends_at_ms: 1_763_690_000_000 }];
-    let what = What::NodeClock(NodeClock { step_ms: -1_500, sessions });
+    let what = What::NodeClock(NodeClock { step_ms: -1_500, sessions, off_for_ms: None });
     let event = Event {
         store: "9f3ac01b".to_owned(),
         seq: 1,

@@ -34,6 +34,7 @@ use crate::node::time::BootMs;
 use crate::node::{Found, Node};
 use crate::step::step;
 use crate::store::{self, OpenError, Opened, Options};
+use crate::venue::{Connections, Venue};
 
 /// How long the oldest publish may wait for its acknowledgement.
 const ACK_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -126,11 +127,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let link_progress = supervisor.register("link");
     let (inbox, heard) = unbounded_channel();
     let mut driving = BTreeMap::new();
-    for (id, outlet) in node.outlets() {
-        let Some(device) = device(id, outlet)? else { continue };
+    let (devices, _connections) = devices(&node)?;
+    for (id, device) in devices {
         let progress = supervisor.register(format!("outlet {id}"));
         let task = drivers::spawn(id.clone(), device, Arc::clone(&clock), inbox.clone(), progress);
-        driving.insert(id.clone(), task);
+        driving.insert(id, task);
     }
     step!("start.outlets_driven");
     // What nothing covers goes off before anything else is done.
@@ -304,12 +305,28 @@ fn outlet_settings(outlet: &OutletConfig) -> OutletSettings {
     }
 }
 
+/// The driver of each outlet, and the connections to the brokers that some of them hang on.
+fn devices(node: &Node) -> Result<(Vec<(OutletId, AnyOutlet)>, Connections), StartError> {
+    let mut venue = Venue::default();
+    let mut devices = Vec::new();
+    for (id, outlet) in node.outlets() {
+        if let Some(device) = device(id, outlet, &mut venue)? {
+            devices.push((id.clone(), device));
+        }
+    }
+    Ok((devices, venue.connect()))
+}
+
 /// The driver of an outlet, out of the configuration or out of the store.
-fn device(id: &OutletId, outlet: &OutletSettings) -> Result<Option<AnyOutlet>, StartError> {
+fn device(
+    id: &OutletId,
+    outlet: &OutletSettings,
+    venue: &mut Venue,
+) -> Result<Option<AnyOutlet>, StartError> {
     let Some(driver) = Driver::defined(&outlet.definition) else {
         tracing::error!(outlet = %id, "another version's definition of an outlet can't be read");
         return Ok(None);
     };
     let failed = |error| StartError::Outlet { outlet: id.clone(), source: Box::new(error) };
-    driver.device().map(Some).map_err(failed)
+    driver.device(outlet.rest, venue).map(Some).map_err(failed)
 }

@@ -13,6 +13,7 @@ use toml::Spanned;
 
 use super::file::{self, File};
 use super::identity::Identity;
+use super::outlets::Around;
 use super::{Broker, Config, Flaw, SessionDefaults, Tasks, outlets, pins};
 use crate::endpoint::Endpoint;
 
@@ -62,7 +63,9 @@ pub(super) fn check_as(
         warnings.push(format!("the certificate in {certificate} has expired: renew it"));
     }
     let keeper = pins::keeper(file.keeper.socket);
-    let outlets = outlets::outlets(file.outlets, keeper.as_deref())?;
+    let broker_of_plugs = outlets::broker(&file.plugs)?;
+    let around = Around { keeper: keeper.as_deref(), broker: broker_of_plugs.as_ref() };
+    let outlets = outlets::outlets(file.outlets, around)?;
     warnings.extend(pins::warnings(&outlets, &pins::firmware_settings()));
     let stations = outlets::stations(file.stations, &outlets)?;
     Ok(Config {

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use plug_driver::{
-    AnyOutlet, GpioSettings, KeeperSettings, LineSettings, Secret, ShellySettings, TasmotaSettings,
+    AnyOutlet, GpioSettings, KeeperSettings, LineSettings, PlugTopics, Secret, ShellySettings,
+    TasmotaSettings,
 };
 use serde::{Deserialize, Serialize};
 
 use super::named;
 use crate::host::clock;
+use crate::node::settings::Rest;
+use crate::venue::{Place, Venue};
 
 /// What switches an outlet.
 ///
@@ -27,6 +30,18 @@ pub enum Driver {
         username: String,
         /// Where its web password is, where it has one.
         password_file: Option<PathBuf>,
+    },
+    /// A plug with Tasmota's firmware, at a broker of the venue's network.
+    #[serde(rename = "tasmota_mqtt")]
+    TasmotaMqtt {
+        /// Its broker; kept with it, so that a session's end finds the plug whatever the file says by then.
+        broker: Place,
+        /// Its `Topic`.
+        topic: String,
+        /// Its `FullTopic`.
+        full_topic: String,
+        /// Which of its relays, from 1.
+        relay: u8,
     },
     /// A Shelly plug, of any generation.
     Shelly {
@@ -63,7 +78,7 @@ impl Driver {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Tasmota { .. } => "tasmota",
+            Self::Tasmota { .. } | Self::TasmotaMqtt { .. } => "tasmota",
             Self::Shelly { .. } => "shelly",
             Self::Gpio { .. } => "gpio",
             Self::Simulated { .. } => "simulated",
@@ -74,7 +89,10 @@ impl Driver {
     #[must_use]
     pub fn leases(&self) -> bool {
         match self {
-            Self::Tasmota { .. } | Self::Shelly { .. } | Self::Simulated { .. } => true,
+            Self::Tasmota { .. }
+            | Self::TasmotaMqtt { .. }
+            | Self::Shelly { .. }
+            | Self::Simulated { .. } => true,
             // By its keeper, a process of its own.
             Self::Gpio { keeper, .. } => keeper.is_some(),
         }
@@ -92,12 +110,30 @@ impl Driver {
         serde_json::from_str(definition).ok()
     }
 
-    /// The device. Nothing is switched or asked yet.
+    /// The device, which comes to `rest` when nothing covers it. Nothing is switched or asked yet; one at a
+    /// broker is reached once `venue` connects.
     ///
     /// # Errors
     /// Settings that no device can have.
-    pub fn device(&self) -> Result<AnyOutlet, plug_driver::Error> {
+    pub fn device(&self, rest: Rest, venue: &mut Venue) -> Result<AnyOutlet, plug_driver::Error> {
+        let rest = match rest {
+            Rest::Off => plug_driver::Rest::Off,
+            Rest::On => plug_driver::Rest::On,
+            Rest::Keep => plug_driver::Rest::Keep,
+        };
+        self.bare_device(venue).map(|device| device.resting(rest))
+    }
+
+    fn bare_device(&self, venue: &mut Venue) -> Result<AnyOutlet, plug_driver::Error> {
         match self {
+            Self::TasmotaMqtt { broker, topic, full_topic, relay } => {
+                let configure = |source| {
+                    let device = format!("Tasmota {topic} relay {relay}");
+                    plug_driver::Error::Configure { device, source }
+                };
+                let topics = PlugTopics::new(topic, full_topic).map_err(configure)?;
+                AnyOutlet::tasmota_by_mqtt(venue.plug(broker, topics), *relay)
+            }
             Self::Tasmota { url, relay, username, password_file } => {
                 AnyOutlet::tasmota(TasmotaSettings {
                     url: url.clone(),
@@ -144,7 +180,7 @@ fn secret(file: Option<&Path>) -> Option<Secret> {
 }
 
 /// Reads a password file: its text without the line's end.
-pub(super) fn password(file: &Path) -> Result<String, String> {
+pub(crate) fn password(file: &Path) -> Result<String, String> {
     let text = String::from_utf8(named::read(file)?).map_err(|_| "is no text".to_owned())?;
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err("is empty".to_owned()),

@@ -30,6 +30,8 @@ pub(super) struct File {
     pub(super) local: Local,
     #[serde(default)]
     pub(super) keeper: Keeper,
+    #[serde(default)]
+    pub(super) plugs: Plugs,
     #[serde(default, rename = "outlet")]
     pub(super) outlets: Vec<Outlet>,
     #[serde(default, rename = "station")]
@@ -103,6 +105,14 @@ pub(super) struct Keeper {
     pub(super) socket: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plugs {
+    pub(super) mqtt: Option<Spanned<String>>,
+    pub(super) username: Option<Spanned<String>>,
+    pub(super) password_file: Option<Spanned<PathBuf>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Outlet {
@@ -113,6 +123,8 @@ pub(super) struct Outlet {
     #[serde(default)]
     pub(super) button: Button,
     pub(super) url: Option<Spanned<String>>,
+    pub(super) mqtt_topic: Option<Spanned<String>>,
+    pub(super) mqtt_full_topic: Option<Spanned<String>>,
     pub(super) relay: Option<Spanned<u64>>,
     pub(super) username: Option<Spanned<String>>,
     pub(super) password_file: Option<Spanned<PathBuf>>,

@@ -7,6 +7,7 @@ use super::check::check_as;
 use super::identity::Identity;
 use super::{Config, Flaw};
 use crate::node::settings::Rest;
+use crate::venue::Venue;
 
 /// What would be the file: it is refused by a reason and a line that is there, or it can be run.
 /// The certificates are somebody else's affair.
@@ -47,7 +48,7 @@ fn can_be_run(config: &Config) {
     for outlet in &config.outlets {
         assert!(ids.insert(&outlet.id), "{} twice", outlet.id);
         // What the configuration lets pass must not be refused at the start.
-        let device = outlet.driver.device();
+        let device = outlet.driver.device(outlet.rest, &mut Venue::default());
         assert!(device.is_ok(), "{outlet:?}: {}", crate::chain(&device.expect_err("it is none")));
         let definition = outlet.driver.definition();
         assert_eq!(super::Driver::defined(&definition), Some(outlet.driver.clone()));

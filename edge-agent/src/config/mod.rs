@@ -31,6 +31,7 @@ use crate::host::clock::{Clock, ClockSource};
 use crate::node::settings::{Button, Rest};
 
 pub use driver::Driver;
+pub(crate) use driver::password;
 pub use sketch::Sketch;
 
 /// Where the configuration is unless the command line names another place.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use edge_protocol::id::OutletId;
+use plug_driver::PlugTopics;
 use toml::Spanned;
 
 use super::driver::{self, Driver};
@@ -13,6 +14,7 @@ use super::pins;
 use super::{Flaw, OutletConfig, StationConfig};
 use crate::endpoint::Endpoint;
 use crate::node::settings::Rest;
+use crate::venue::{MQTT_PORT, Place};
 
 /// Tasmota numbers up to 32 relays, and no Shelly has more.
 const LAST_RELAY: u64 = 32;
@@ -27,11 +29,54 @@ const MAX_CIRCUIT_BYTES: usize = 64;
 /// The user name that Tasmota has unless it was built with another.
 const TASMOTA_USERNAME: &str = "admin";
 
-/// Each outlet by itself, then that no two share an id or a pin. `keeper` is the socket of whoever
-/// keeps the pins.
+/// What outlets lean on that is said elsewhere in the file.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// The socket of whoever keeps the pins.
+    pub(super) keeper: Option<&'a Path>,
+    /// The broker of the plugs that hang on one.
+    pub(super) broker: Option<&'a Place>,
+}
+
+/// The broker of the plugs, where `[plugs]` names one.
+pub(super) fn broker(file: &file::Plugs) -> Result<Option<Place>, Flaw> {
+    let password_file = file.password_file.as_ref().map(password_file).transpose()?;
+    let username = file.username.as_ref();
+    let Some(url) = &file.mqtt else {
+        let lone = username.map(|name| Flaw::at(name, "username means nothing without mqtt"));
+        let lone = lone.or_else(|| {
+            let file = file.password_file.as_ref()?;
+            Some(Flaw::at(file, "password_file means nothing without mqtt"))
+        });
+        return lone.map_or(Ok(None), Err);
+    };
+    let wrong = |reason: String| {
+        let tls = if url.get_ref().starts_with("mqtts://") {
+            "; no precompiled Tasmota for such plugs speaks TLS, so their broker listens without it"
+        } else {
+            ""
+        };
+        Flaw::at(url, format!("mqtt {reason}{tls}"))
+    };
+    let Endpoint { host, port } =
+        Endpoint::parse(url.get_ref(), "mqtt", MQTT_PORT).map_err(wrong)?;
+    match (username, &file.password_file) {
+        (Some(name), None) => {
+            return Err(Flaw::at(name, "username means nothing without a password_file"));
+        }
+        (None, Some(file)) => {
+            return Err(Flaw::at(file, "password_file means nothing without a username"));
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    let username = username.map(|name| name.get_ref().clone());
+    Ok(Some(Place { host, port, username, password_file }))
+}
+
+/// Each outlet by itself, then that no two share an id or a pin.
 pub(super) fn outlets(
     written: Vec<file::Outlet>,
-    keeper: Option<&Path>,
+    around: Around<'_>,
 ) -> Result<Vec<OutletConfig>, Flaw> {
     let mut ids = BTreeSet::new();
     let mut pins = BTreeMap::new();
@@ -41,7 +86,7 @@ pub(super) fn outlets(
         if !ids.insert(id.clone()) {
             return Err(Flaw::at(&outlet.id, format!("there is an outlet {id} already")));
         }
-        let driver = driver(&outlet, keeper)?;
+        let driver = driver(&outlet, around)?;
         if let (Driver::Gpio { line, .. }, Some(at)) = (&driver, &outlet.pin)
             && let Some(other) = pins.insert(pins::place(line), id.clone())
         {
@@ -150,7 +195,7 @@ fn milliwatts(written: &Spanned<f64>, key: &str) -> Result<u64, Flaw> {
     Ok((watts * 1_000.0).round() as u64)
 }
 
-fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> {
+fn driver(outlet: &file::Outlet, around: Around<'_>) -> Result<Driver, Flaw> {
     if *outlet.driver.get_ref() != DriverName::Simulated {
         let reason = "load_w is a simulated outlet's: any other measures what hangs on it";
         outlet.load_w.as_ref().map_or(Ok(()), |load_w| Err(Flaw::at(load_w, reason)))?;
@@ -158,20 +203,26 @@ fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> 
     match outlet.driver.get_ref() {
         DriverName::Tasmota => {
             no_gpio_keys(outlet, "tasmota")?;
-            tasmota(outlet)
+            match &outlet.mqtt_topic {
+                Some(topic) => tasmota_by_mqtt(outlet, topic, around.broker),
+                None => tasmota(outlet),
+            }
         }
         DriverName::Shelly => {
             no_gpio_keys(outlet, "shelly")?;
+            no_mqtt_keys(outlet, "shelly")?;
             shelly(outlet)
         }
         DriverName::Gpio => {
             no_plug_keys(outlet, "gpio")?;
-            let keeper = keeper.map(Path::to_owned);
+            no_mqtt_keys(outlet, "gpio")?;
+            let keeper = around.keeper.map(Path::to_owned);
             Ok(Driver::Gpio { line: pins::line(outlet)?, keeper })
         }
         DriverName::Simulated => {
             no_gpio_keys(outlet, "simulated")?;
             no_plug_keys(outlet, "simulated")?;
+            no_mqtt_keys(outlet, "simulated")?;
             let load_mw = outlet.load_w.as_ref().map(|load_w| milliwatts(load_w, "load_w"));
             Ok(Driver::Simulated { load_mw: load_mw.transpose()? })
         }
@@ -179,10 +230,43 @@ fn driver(outlet: &file::Outlet, keeper: Option<&Path>) -> Result<Driver, Flaw> 
 }
 
 fn tasmota(outlet: &file::Outlet) -> Result<Driver, Flaw> {
+    if let Some(full_topic) = &outlet.mqtt_full_topic {
+        return Err(Flaw::at(full_topic, "mqtt_full_topic means nothing without mqtt_topic"));
+    }
+    if outlet.url.is_none() {
+        return Err(missing(outlet, "url = \"http://…\", or mqtt_topic = \"…\""));
+    }
     let plug = plug(outlet)?;
     let username = plug.username.unwrap_or_else(|| TASMOTA_USERNAME.to_owned());
     let Plug { url, relay, password_file, .. } = plug;
     Ok(Driver::Tasmota { url, relay, username, password_file })
+}
+
+fn tasmota_by_mqtt(
+    outlet: &file::Outlet,
+    topic: &Spanned<String>,
+    broker: Option<&Place>,
+) -> Result<Driver, Flaw> {
+    if let Some(url) = &outlet.url {
+        return Err(Flaw::at(url, "a plug has a url or an mqtt_topic, not both"));
+    }
+    // The broker's login is in [plugs]; over MQTT a plug asks for none of its own.
+    let reason = "the plug's broker has its username and password_file in [plugs]";
+    outlet.username.as_ref().map_or(Ok(()), |name| Err(Flaw::at(name, reason)))?;
+    outlet.password_file.as_ref().map_or(Ok(()), |file| Err(Flaw::at(file, reason)))?;
+    let Some(broker) = broker else {
+        let reason = "mqtt_topic needs [plugs] mqtt = \"mqtt://HOST\", the broker of the plugs";
+        return Err(Flaw::at(topic, reason));
+    };
+    let full = outlet.mqtt_full_topic.as_ref();
+    let full_topic = full.map_or(PlugTopics::DEFAULT_FULL, |full| full.get_ref().as_str());
+    PlugTopics::new(topic.get_ref(), full_topic).map_err(|fault| {
+        let wrong_full = full.filter(|_| fault.to_string().starts_with("mqtt_full_topic"));
+        Flaw::at(wrong_full.unwrap_or(topic), fault.to_string())
+    })?;
+    let relay = number(outlet.relay.as_ref(), "relay", 1, LAST_RELAY)?.unwrap_or(1);
+    let (topic, full_topic) = (topic.get_ref().clone(), full_topic.to_owned());
+    Ok(Driver::TasmotaMqtt { broker: broker.clone(), topic, full_topic, relay })
 }
 
 fn shelly(outlet: &file::Outlet) -> Result<Driver, Flaw> {
@@ -240,6 +324,11 @@ fn no_plug_keys(outlet: &file::Outlet, driver: &str) -> Result<(), Flaw> {
     absent(outlet.relay.as_ref(), "relay", driver)?;
     absent(outlet.username.as_ref(), "username", driver)?;
     absent(outlet.password_file.as_ref(), "password_file", driver)
+}
+
+fn no_mqtt_keys(outlet: &file::Outlet, driver: &str) -> Result<(), Flaw> {
+    absent(outlet.mqtt_topic.as_ref(), "mqtt_topic", driver)?;
+    absent(outlet.mqtt_full_topic.as_ref(), "mqtt_full_topic", driver)
 }
 
 fn no_gpio_keys(outlet: &file::Outlet, driver: &str) -> Result<(), Flaw> {

@@ -1,5 +1,7 @@
 //! Configurations, good and bad, with certificates made for the test.
 
+mod at_a_broker;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -374,6 +376,7 @@ fn what_discovery_writes_is_a_configuration() {
         firmware: "v1.14.0 \u{7} \"x\"".to_owned(),
         name: name.to_owned(),
         url: "http://192.0.2.7:8080".to_owned(),
+        at_broker: None,
         relays,
         metered: None,
         password_needed,
@@ -403,7 +406,7 @@ fn what_discovery_writes_is_a_configuration() {
         Driver::Shelly { password_file, .. } | Driver::Tasmota { password_file, .. } => {
             password_file.is_some()
         }
-        Driver::Gpio { .. } | Driver::Simulated { .. } => false,
+        Driver::TasmotaMqtt { .. } | Driver::Gpio { .. } | Driver::Simulated { .. } => false,
     });
     assert_eq!(passwords.count(), 4, "{said}");
 }

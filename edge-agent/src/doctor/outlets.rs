@@ -15,6 +15,7 @@ use crate::audit::{self, Audited, Mended, Setting, SettingState};
 use crate::config::{Config, Driver, OutletConfig};
 use crate::local::{Ask, AskError, ReadBack, RefusedCode, ask};
 use crate::span::said;
+use crate::venue::Venue;
 
 /// A slow plug takes seconds; one that takes longer is not reached.
 const READ_PATIENCE: Duration = Duration::from_secs(8);
@@ -68,6 +69,18 @@ struct Unreached {
 
 const LOOK_FOR_IT: &str =
     "give it power and a network, and check its url (`edge-agent discover` finds plugs)";
+const LOOK_FOR_IT_AT_THE_BROKER: &str =
+    "give it power and a network, and check its mqtt_topic and [plugs] mqtt";
+
+fn look_for_it(driver: &Driver) -> &'static str {
+    match driver {
+        Driver::TasmotaMqtt { .. } => LOOK_FOR_IT_AT_THE_BROKER,
+        Driver::Tasmota { .. }
+        | Driver::Shelly { .. }
+        | Driver::Gpio { .. }
+        | Driver::Simulated { .. } => LOOK_FOR_IT,
+    }
+}
 
 async fn by_agent(config: &Config, outlet: &OutletConfig, fix: bool) -> Found {
     let (socket, id) = (&config.socket, outlet.id.clone());
@@ -77,7 +90,10 @@ async fn by_agent(config: &Config, outlet: &OutletConfig, fix: bool) -> Found {
             let reason = "the running agent has no such outlet".to_owned();
             Err(Unreached { reason, remedy: "systemctl restart edge-agent" })
         }
-        Err(error) => Err(Unreached { reason: crate::chain(&error), remedy: LOOK_FOR_IT }),
+        Err(error) => {
+            let remedy = look_for_it(&outlet.driver);
+            Err(Unreached { reason: crate::chain(&error), remedy })
+        }
     };
     if reading.is_err() {
         return Found { reading, audited: None, mended: None };
@@ -99,7 +115,10 @@ async fn by_agent(config: &Config, outlet: &OutletConfig, fix: bool) -> Found {
 }
 
 async fn by_oneself(outlet: &OutletConfig, fix: bool) -> Found {
-    let mut device = match outlet.driver.device() {
+    let mut venue = Venue::default();
+    let made = outlet.driver.device(outlet.rest, &mut venue);
+    let _connections = venue.connect();
+    let mut device = match made {
         Ok(device) => device,
         Err(error) => {
             let reason = crate::chain(&error);
@@ -111,7 +130,7 @@ async fn by_oneself(outlet: &OutletConfig, fix: bool) -> Found {
             };
         }
     };
-    let reading = read(&mut device).await;
+    let reading = read(&mut device, look_for_it(&outlet.driver)).await;
     let Ok(Reading { back, .. }) = &reading else {
         return Found { reading, audited: None, mended: None };
     };
@@ -131,15 +150,15 @@ async fn by_oneself(outlet: &OutletConfig, fix: bool) -> Found {
     Found { reading, audited: Some(audit::audit(&mut device).await), mended: None }
 }
 
-async fn read(device: &mut AnyOutlet) -> Result<Reading, Unreached> {
+async fn read(device: &mut AnyOutlet, look_for_it: &'static str) -> Result<Reading, Unreached> {
     let late = || {
         let reason = format!("no answer within {} s", READ_PATIENCE.as_secs());
-        Unreached { reason, remedy: LOOK_FOR_IT }
+        Unreached { reason, remedy: look_for_it }
     };
     let reading = timeout(READ_PATIENCE, device.read()).await.map_err(|_| late())?;
     let reading = reading.map_err(|error| {
         let remedy = match error.kind() {
-            Kind::Transient => LOOK_FOR_IT,
+            Kind::Transient => look_for_it,
             Kind::Refused => "correct its url, username or password_file",
             Kind::Contradicted => "replace it: it says one thing and does another",
             Kind::Broken => "correct its [[outlet]] in the configuration",

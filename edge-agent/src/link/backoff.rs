@@ -17,7 +17,7 @@ pub struct Reconnect {
 
 /// Full jitter under a ceiling that doubles from `min` to `max`.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     bounds: Reconnect,
     ceiling: Duration,
     /// Attempts since the last link that worked.
@@ -26,7 +26,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(bounds: Reconnect, generator: fastrand::Rng) -> Self {
+    pub(crate) fn new(bounds: Reconnect, generator: fastrand::Rng) -> Self {
         Self { bounds, ceiling: bounds.min, failures: 0, generator }
     }
 
@@ -40,7 +40,7 @@ impl Backoff {
     ///
     /// After a takeover it starts near the maximum: two agents with one identity would otherwise
     /// throw each other out as fast as they can connect.
-    pub(super) fn after(&mut self, worked: Duration, session_taken_over: bool) -> Duration {
+    pub(crate) fn after(&mut self, worked: Duration, session_taken_over: bool) -> Duration {
         if worked >= WORKED {
             self.ceiling = self.bounds.min;
             self.failures = 0;

@@ -39,7 +39,7 @@ pub use backoff::Reconnect;
 pub use packets::Stay;
 pub use tls::{TlsError, tls};
 
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 use end::{End, Lost};
 use session::Session;
 
@@ -255,7 +255,7 @@ async fn beat(progress: &AtomicU64) {
 
 /// Jitter differs between nodes that a power cut started together without a clock, so its seed
 /// comes from the kernel; time and thread would be the same on all.
-fn generator() -> fastrand::Rng {
+pub(crate) fn generator() -> fastrand::Rng {
     let mut seed = [0; 8];
     match SystemRandom::new().fill(&mut seed) {
         Ok(()) => fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),

@@ -110,7 +110,11 @@ fn meter() -> Meter {
     let (fault, message) = (Fault::Unreachable, "no answer".to_owned());
     let fault = OutletFault { outlet, session: None, fault, message, since_ms: AT_MS };
     meter.told(&event(What::OutletFault(fault)));
-    meter.told(&event(What::NodeClock(NodeClock { step_ms: -1_500, sessions: Vec::new() })));
+    meter.told(&event(What::NodeClock(NodeClock {
+        step_ms: -1_500,
+        sessions: Vec::new(),
+        off_for_ms: None,
+    })));
     meter.told(&event(What::CommandRejected(CommandRejected {
         command: None,
         code: edge_protocol::event::Code::Malformed,

@@ -291,7 +291,11 @@ mod tests {
             let fault = OutletFault { outlet, session: None, fault, message, since_ms: 1 };
             meter.told(&event(What::OutletFault(fault)));
         }
-        meter.told(&event(What::NodeClock(NodeClock { step_ms: -5, sessions: vec![] })));
+        meter.told(&event(What::NodeClock(NodeClock {
+            step_ms: -5,
+            sessions: vec![],
+            off_for_ms: None,
+        })));
         assert_eq!(meter.outlets[&outlet].faults, [1, 0, 2, 0]);
         assert_eq!((meter.clock_steps, meter.last_step_ms), (1, Some(-5)));
     }

@@ -1,11 +1,15 @@
 //! What a node makes of its clocks: steps, the checkpoint that a reboot counts from, how long a
 //! reboot took, and the node's running time (contract, sections 6.5 and 6.6).
 
+mod witness;
+
 use std::collections::BTreeMap;
 
 use edge_protocol::id::OutletId;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::witness::Testimony;
+use self::witness::{Council, Witness};
 use super::record::{self, Kind, Write};
 use super::time::{BootMs, Now};
 
@@ -15,10 +19,6 @@ const STEP_MS: u64 = 1_000;
 const UNSYNCED_CHECKPOINT_MS: u64 = 15_000;
 /// and while one lives on a synced one.
 const SYNCED_CHECKPOINT_MS: u64 = 300_000;
-/// A plug tells its uptime in seconds: two of them may differ by one for that alone,
-const WITNESS_GRAIN_MS: u64 = 1_000;
-/// and by one part in so many for its oscillator. Both for the customer: nobody is cut early.
-const WITNESS_DRIFT: u64 = 10_000;
 
 /// The clocks at one moment, as stored: what instants of this boot mean to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,15 +54,6 @@ impl Anchor {
 struct Gap {
     /// What a wall clock that could be trusted then would show now, had the reboot taken only that.
     trusted: Option<Anchor>,
-}
-
-/// How long a plug had been up when it was asked: if it stays up, it knows how long a reboot takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Witness {
-    uptime_ms: u64,
-    asked: BootMs,
-    /// It was asked before a reboot whose length is not known.
-    before_gap: bool,
 }
 
 /// How instants of an earlier boot translate.
@@ -104,7 +95,11 @@ pub(super) struct Clock {
     running_before_ms: u64,
     written_at: Option<BootMs>,
     gap: Option<Gap>,
-    witnesses: BTreeMap<OutletId, Witness>,
+    council: Council,
+    /// This start came after a reboot whose length is not known.
+    guessing: bool,
+    /// How long the node was off, by the word of its plugs, until that is told.
+    off_for_ms: Option<u64>,
 }
 
 impl Clock {
@@ -125,11 +120,13 @@ impl Clock {
             running_before_ms: youngest_answer_ms,
             written_at: None,
             gap: None,
-            witnesses: BTreeMap::new(),
+            council: Council::default(),
+            guessing: false,
+            off_for_ms: None,
         };
         let Some(checkpoint) = checkpoint else { return (clock, None) };
         clock.running_before_ms = youngest_answer_ms.max(checkpoint.running_ms);
-        clock.witnesses.clone_from(&checkpoint.witnesses);
+        clock.council.witnesses.clone_from(&checkpoint.witnesses);
         let same_boot = checkpoint.boot_id == boot_id;
         clock.last.synced |= same_boot && checkpoint.synced;
         let shift = if same_boot {
@@ -151,14 +148,15 @@ impl Clock {
         let now = self.last;
         if now.synced && checkpoint.synced {
             let away_ms = now.wall_ms.saturating_sub(checkpoint.wall_ms);
-            self.witnesses.clear();
+            self.council.witnesses.clear();
             let then = now.boot.shifted(-signed(away_ms));
             return Shift { by_ms: then.0 - checkpoint.boot.0, away: Away::Known };
         }
         // At least this boot has passed since; a plug that stayed up or a synced clock tells the rest.
         let by_ms = -checkpoint.boot.0;
-        for witness in self.witnesses.values_mut() {
-            witness.asked = witness.asked.shifted(by_ms);
+        self.guessing = true;
+        for witness in self.council.witnesses.values_mut() {
+            witness.shift(by_ms);
             witness.before_gap = true;
         }
         let trusted = Anchor { boot: BootMs(0), wall_ms: checkpoint.wall_ms };
@@ -197,39 +195,39 @@ impl Clock {
             let known_ms = signed(trusted.wall_at(now.boot));
             // No reboot took less than is known: then the clock was wrong that was trusted before it.
             moved.earlier_ms = Some(signed(now.wall_ms).saturating_sub(known_ms).max(0));
+            // What they told of before it is reckoned with by that.
+            self.council.witnesses.retain(|_, witness| !witness.before_gap);
         }
         self.last = now;
         (now, moved)
     }
 
-    /// A plug told its uptime. Returns how much longer than known a reboot took by that, at least.
-    pub(super) fn witnessed(
-        &mut self,
-        outlet: &OutletId,
-        uptime_ms: u64,
-        asked: BootMs,
-        now: BootMs,
-    ) -> Option<i64> {
-        let witness = Witness { uptime_ms, asked, before_gap: false };
-        let Some(known) = self.witnesses.get_mut(outlet) else {
-            self.witnesses.insert(outlet.clone(), witness);
-            return None;
-        };
-        let before = std::mem::replace(known, witness);
-        let gap = self.gap.as_mut().filter(|_| before.before_gap)?;
-        // A plug with less uptime than then has restarted, and knows nothing.
-        let up_ms = uptime_ms.checked_sub(before.uptime_ms)?;
-        let known_ms = now - before.asked;
-        let doubt_ms = WITNESS_GRAIN_MS + up_ms / WITNESS_DRIFT;
-        let away_ms =
-            up_ms.checked_sub(known_ms.saturating_add(doubt_ms)).filter(|away_ms| *away_ms > 0)?;
+    /// A plug tells how long it has been up, and what is left of its lease.
+    pub(super) fn hear(&mut self, outlet: &OutletId, told: &Testimony, now: BootMs) {
+        self.council.hear(outlet, told, self.gap.is_some(), now);
+    }
+
+    /// How much longer than known a reboot took by the word of the plugs, where they have more to say.
+    pub(super) fn reckon(&mut self, now: BootMs) -> Option<i64> {
+        let gap = self.gap.as_mut()?;
+        let longer_ms = self.council.verdict(self.started, now)?;
         for anchor in [gap.trusted.as_mut(), self.floor.as_mut()].into_iter().flatten() {
-            anchor.wall_ms = anchor.wall_ms.saturating_add(away_ms);
+            anchor.wall_ms = anchor.wall_ms.saturating_add_signed(longer_ms);
         }
-        for witness in self.witnesses.values_mut().filter(|witness| witness.before_gap) {
-            witness.asked = witness.asked.shifted(-signed(away_ms));
-        }
-        Some(signed(away_ms))
+        // What passed before this boot's first moment, and since.
+        let off_ms = u64::try_from(self.council.reckoned_ms).unwrap_or(0);
+        self.off_for_ms = self.guessing.then(|| off_ms.saturating_add(self.started.uptime_ms()));
+        Some(longer_ms)
+    }
+
+    /// How long the node was off, where its plugs have told and it was not said yet.
+    pub(super) fn take_off_for_ms(&mut self) -> Option<u64> {
+        self.off_for_ms.take()
+    }
+
+    /// When the plugs that have answered wait no longer for the others.
+    pub(super) fn reckons_at(&self) -> Option<BootMs> {
+        self.gap.and_then(|_| self.council.wake_at(self.started, self.last.boot))
     }
 
     /// How long agents have run on this node, in milliseconds: what remembering counts in.
@@ -256,7 +254,7 @@ impl Clock {
             clean,
             version: self.version.clone(),
             gap: self.gap,
-            witnesses: self.witnesses.clone(),
+            witnesses: self.council.witnesses.clone(),
         };
         record::put(Kind::Node, record::CHECKPOINT, &checkpoint)
     }

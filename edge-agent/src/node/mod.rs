@@ -150,6 +150,7 @@ impl Node {
             .chain(tasks)
             .chain(self.schedules_wake_at())
             .chain(checkpoint)
+            .chain(self.clock.reckons_at())
             .chain(voice)
             .chain(self.outbox.wake_at())
             .chain(self.look_again_at())
@@ -168,6 +169,11 @@ impl Node {
     }
 
     fn look_at_clocks(&mut self, read: Now) {
+        // Before the clocks are read: deadlines and what the wall clock is taken for move together,
+        // so that a deadline keeps its name.
+        if let Some(earlier_ms) = self.clock.reckon(read.boot) {
+            self.correct_sessions(earlier_ms, false);
+        }
         let (now, moved) = self.clock.observe(read);
         self.now = now;
         if let Some(earlier_ms) = moved.earlier_ms {

@@ -7,6 +7,7 @@ mod lease;
 mod life;
 mod meter;
 mod pace;
+mod trip;
 mod want;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub(super) use self::meter::Register;
 use self::pace::Pace;
 pub use self::pace::Wait;
 pub(super) use self::want::Want;
+use super::clock::Testimony;
 use super::settings::{OutletSettings, Rest};
 use super::time::BootMs;
 
@@ -69,6 +71,8 @@ pub struct Reading {
     pub power_mw: Option<u64>,
     /// What the device's register of energy shows, in milliwatt-hours, where it has one.
     pub energy_mwh: Option<u64>,
+    /// Why the device, which is off, switched itself off, in one word, where it tells.
+    pub tripped: Option<&'static str>,
 }
 
 /// What a driver could not do.
@@ -150,6 +154,8 @@ pub(super) struct Outlet {
     told_lease: (Lease, Option<BootMs>),
     /// Somebody switched it off by hand within its session, and may.
     obeyed: bool,
+    /// When it last switched itself off although it should have been on, under the present wish.
+    tripped_at: Option<BootMs>,
     /// The last attempt to bring it where it should be failed.
     failing: bool,
 }
@@ -176,6 +182,7 @@ impl Outlet {
             trouble: None,
             told_lease: (Lease::None, None),
             obeyed: before.obeyed,
+            tripped_at: None,
             failing: false,
         }
     }
@@ -196,6 +203,7 @@ impl Outlet {
         if !same {
             self.wanted_since = now;
             self.failing = false;
+            self.tripped_at = None;
             self.wish_anew();
             // A thumb's off outlives the agent, but not the wish that it was against.
             self.obeyed &= old == Want::Nothing;
@@ -228,9 +236,10 @@ impl Outlet {
         self.known.map(|known| known.reading.on)
     }
 
-    /// How long its plug had been up, and when it was asked, where it told.
-    pub(super) fn uptime(&self) -> Option<(u64, BootMs)> {
-        self.known.and_then(|known| Some((known.reading.uptime_ms?, known.asked_at)))
+    /// What its plug tells of the time that has passed, where it tells of any.
+    pub(super) fn testimony(&self) -> Option<Testimony> {
+        let Known { reading: Reading { uptime_ms, boot_count, .. }, asked_at, .. } = self.known?;
+        Some(Testimony { uptime_ms: uptime_ms?, boot_count, asked: asked_at })
     }
 
     /// Whether it answered last.
@@ -284,6 +293,12 @@ impl Outlet {
     /// Whether somebody switched it off by hand within its session, and may.
     pub(super) fn obeyed(&self) -> bool {
         self.obeyed
+    }
+
+    /// Whether it is left off although it should be on: somebody switched it off by hand, or it
+    /// switched itself off.
+    fn stays_off(&self, now: BootMs) -> bool {
+        self.obeyed || self.is_tripped(now)
     }
 
     /// Off, read back since that was wanted.
@@ -360,7 +375,7 @@ impl Outlet {
                 Order::Read
             }
             Want::On(_, off) => {
-                let there = self.obeyed || self.confirmed_leased(off, now);
+                let there = self.stays_off(now) || self.confirmed_leased(off, now);
                 if there || self.want.is_past(now) {
                     return Order::Read;
                 }

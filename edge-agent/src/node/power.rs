@@ -107,7 +107,7 @@ impl Node {
         let (was, obeyed) = (outlet.on(), outlet.obeyed());
         let news = outlet.answered(number, result, now);
         let (changed, pressed) = (outlet.on() != was, outlet.obeyed() != obeyed);
-        let uptime = outlet.uptime();
+        let testimony = outlet.testimony();
         let register = outlet.register().filter(|_| metered);
         if changed {
             self.voice.state_changed();
@@ -115,10 +115,8 @@ impl Node {
         if pressed {
             self.keep_settings(id);
         }
-        if let Some((uptime_ms, asked)) = uptime
-            && let Some(away_ms) = self.clock.witnessed(id, uptime_ms, asked, now)
-        {
-            self.correct_sessions(away_ms, false);
+        if let Some(testimony) = testimony {
+            self.clock.hear(id, &testimony, now);
         }
         if let Some(register) = register {
             self.metered(id, register);

@@ -109,6 +109,7 @@ impl Node {
     /// Tells of a correction of the wall clock, and the new name of each live session's deadline.
     pub(super) fn tell_clock(&mut self, step_ms: i64) {
         let now = self.now;
+        let off_for_ms = self.clock.take_off_for_ms();
         let mut sessions = Vec::new();
         for (id, session) in &mut self.sessions {
             if let Some(ends_at_ms) = session.rename_deadline(now) {
@@ -116,7 +117,7 @@ impl Node {
                 self.voice.changed_sessions.insert(id.clone());
             }
         }
-        self.tell(None, What::NodeClock(NodeClock { step_ms, sessions }));
+        self.tell(None, What::NodeClock(NodeClock { step_ms, sessions, off_for_ms }));
     }
 
     /// Answers `node.report`.

@@ -42,6 +42,9 @@ pub struct NodeClock {
     /// The live sessions whose deadline has another name now.
     #[serde(default)]
     pub sessions: Vec<ClockedSession>,
+    /// How long the node was off, where plugs that stayed up have told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_for_ms: Option<u64>,
 }
 
 /// A live session's deadline after a clock correction.

@@ -132,17 +132,30 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::NoMosquitto`] and whatever else keeps it from listening.
     pub async fn start(authority: &Authority, options: BrokerOptions) -> Result<Self, BrokerError> {
-        let program = find_mosquitto().ok_or(BrokerError::NoMosquitto)?;
-        let folder = tempfile::Builder::new()
-            .prefix("edge-broker-")
-            .tempdir()
-            .map_err(BrokerError::Files)?;
+        let folder = folder()?;
         write_files(folder.path(), authority, &options)?;
+        Self::listening(folder, |folder, port, operators| config(folder, port, operators, &options))
+            .await
+    }
+
+    /// Starts a broker that lets in everybody and has no TLS, as a venue has one for its plugs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_plain() -> Result<Self, BrokerError> {
+        Self::listening(folder()?, |folder, port, _| plain_config(folder, port)).await
+    }
+
+    async fn listening(
+        folder: TempDir,
+        config: impl Fn(&Path, u16, u16) -> String,
+    ) -> Result<Self, BrokerError> {
+        let program = find_mosquitto().ok_or(BrokerError::NoMosquitto)?;
         let mut tries = 0;
         loop {
             let port = free_port().map_err(BrokerError::Files)?;
             let operator_port = free_port().map_err(BrokerError::Files)?;
-            let config = config(folder.path(), port, operator_port, &options);
+            let config = config(folder.path(), port, operator_port);
             fs::write(folder.path().join("mosquitto.conf"), config).map_err(BrokerError::Files)?;
             match run(&program, folder.path(), port).await {
                 Ok(process) => return Ok(Self { program, process, folder, port, operator_port }),
@@ -345,6 +358,25 @@ fn rights(options: &BrokerOptions) -> String {
         let _ = writeln!(rights, "pattern write {root}/nodes/%u/{leaf}");
     }
     rights
+}
+
+fn folder() -> Result<TempDir, BrokerError> {
+    tempfile::Builder::new().prefix("edge-broker-").tempdir().map_err(BrokerError::Files)
+}
+
+fn plain_config(folder: &Path, port: u16) -> String {
+    let folder = folder.display();
+    let user = if geteuid().is_root() { "user root\n" } else { "" };
+    format!(
+        "{user}log_dest stderr
+log_type all
+persistence true
+persistence_location {folder}/
+set_tcp_nodelay true
+allow_anonymous true
+listener {port} 127.0.0.1
+"
+    )
 }
 
 fn config(folder: &Path, port: u16, operator_port: u16, options: &BrokerOptions) -> String {

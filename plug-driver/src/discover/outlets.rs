@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Family, Found};
+use super::{AtBroker, Family, Found};
+use crate::PlugTopics;
 
 /// Room for a suffix within the 64 characters of an id.
 const LONGEST_STEM: usize = 56;
@@ -55,7 +56,15 @@ fn block(text: &mut String, plug: &Found, relay: u8, id: &str) {
     line(format_args!("[[outlet]]"));
     line(format_args!("id = \"{id}\""));
     line(format_args!("driver = \"{driver}\""));
-    line(format_args!("url = \"{}\"", plug.url));
+    match &plug.at_broker {
+        None => line(format_args!("url = \"{}\"", plug.url)),
+        Some(AtBroker { topic, full_topic }) => {
+            line(format_args!("mqtt_topic = \"{topic}\""));
+            if full_topic != PlugTopics::DEFAULT_FULL {
+                line(format_args!("mqtt_full_topic = \"{full_topic}\""));
+            }
+        }
+    }
     line(format_args!("relay = {relay}"));
     if plug.password_needed {
         line(format_args!("# It asks for a password: put that alone in a file, and name it here."));
@@ -121,6 +130,7 @@ mod tests {
             firmware: "1.4.4".to_owned(),
             name: name.to_owned(),
             url: "http://192.0.2.7".to_owned(),
+            at_broker: None,
             relays,
             metered: Some(true),
             password_needed: false,
@@ -140,6 +150,28 @@ mod tests {
         let text = outlets(&[found("pro4pm", Some(4))], &BTreeSet::new());
         assert_eq!(ids(&text), ["pro4pm-1", "pro4pm-2", "pro4pm-3", "pro4pm-4"]);
         assert_eq!(outlets(&[found("a dimmer", Some(0))], &BTreeSet::new()), "");
+    }
+
+    #[test]
+    fn a_plug_at_a_broker_is_its_topic_there() {
+        let at_broker = |full_topic: &str| {
+            let (topic, full_topic) = ("tasmota_C2D3E4".to_owned(), full_topic.to_owned());
+            let at_broker = Some(AtBroker { topic, full_topic });
+            let family = Family::Tasmota;
+            let plug = Found {
+                family,
+                generation: None,
+                metered: None,
+                at_broker,
+                ..found("Bar", Some(1))
+            };
+            outlets(&[plug], &BTreeSet::new())
+        };
+        let expected = "# Bar: firmware 1.4.4\n[[outlet]]\nid = \"Bar\"\ndriver = \"tasmota\"\n\
+                        mqtt_topic = \"tasmota_C2D3E4\"\nrelay = 1\n\n";
+        assert_eq!(at_broker("%prefix%/%topic%/"), expected);
+        let text = at_broker("%topic%/%prefix%/");
+        assert!(text.contains("mqtt_full_topic = \"%topic%/%prefix%/\"\n"), "{text}");
     }
 
     #[test]

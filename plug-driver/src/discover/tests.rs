@@ -150,6 +150,7 @@ fn a_plug_that_was_found_in_two_ways_is_one() {
         firmware: String::new(),
         name: "x".to_owned(),
         url: url.to_owned(),
+        at_broker: None,
         relays: None,
         metered: None,
         password_needed: false,
@@ -157,5 +158,13 @@ fn a_plug_that_was_found_in_two_ways_is_one() {
     let (shelly, tasmota) =
         (found(Family::Shelly, "http://192.0.2.1"), found(Family::Tasmota, "http://192.0.2.9"));
     let all = together([shelly.clone(), tasmota.clone(), shelly.clone()]);
-    assert_eq!(all, [tasmota, shelly]);
+    assert_eq!(all, [tasmota.clone(), shelly]);
+    let at_broker = |topic: &str| {
+        let full_topic = crate::PlugTopics::DEFAULT_FULL.to_owned();
+        let at_broker = AtBroker { topic: topic.to_owned(), full_topic };
+        Found { at_broker: Some(at_broker), ..tasmota.clone() }
+    };
+    let (left, right) = (at_broker("left"), at_broker("right"));
+    let all = together([right.clone(), tasmota.clone(), left.clone(), right.clone()]);
+    assert_eq!(all, [left, right], "two that tell one address are two");
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{Finding, FindingState, LONGEST_LEASE};
+use crate::{Finding, FindingState, LONGEST_LEASE, Rest};
 
 /// What `auto_off` is set to: no lease is longer.
-pub(super) const BACKSTOP: Duration = LONGEST_LEASE;
+const BACKSTOP: Duration = LONGEST_LEASE;
 /// An `auto_off` below this would cut sessions rather than catch what nobody else cuts.
 const SHORTEST_BACKSTOP: Duration = Duration::from_hours(1);
 
@@ -21,10 +21,12 @@ pub(super) struct Check {
 /// What a setting should bring about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Off when the mains return.
-    AfterMains,
+    /// This word for what it is when the mains return.
+    AfterMains(&'static str),
     /// Off some hours after each on, whoever gave it.
     Backstop,
+    /// Never off by a timer that an on alone arms.
+    NeverOff,
     /// Never on by a timer.
     NeverOn,
     /// Never switched by a button or a wired switch.
@@ -45,8 +47,9 @@ impl Check {
             _ if good => FindingState::Good,
             // A password must not travel in a url; what a job does, only its owner knows.
             Wanted::Login | Wanted::NoJobs => FindingState::ByHand,
-            Wanted::AfterMains
+            Wanted::AfterMains(_)
             | Wanted::Backstop
+            | Wanted::NeverOff
             | Wanted::NeverOn
             | Wanted::Detached
             | Wanted::NoSchedule => FindingState::Mendable,
@@ -61,10 +64,24 @@ impl Check {
     }
 }
 
+/// The `auto_off` of what comes to `rest`.
+pub(super) fn backstop(rest: Rest) -> Option<Duration> {
+    match rest {
+        Rest::Off => Some(BACKSTOP),
+        Rest::On | Rest::Keep => None,
+    }
+}
+
 impl Wanted {
+    /// What is wanted of the `auto_off` of what comes to `rest`.
+    pub(super) fn auto_off(rest: Rest) -> Self {
+        if backstop(rest).is_some() { Self::Backstop } else { Self::NeverOff }
+    }
+
     fn is_met_by(self, actual: &str) -> bool {
         match self {
-            Self::AfterMains | Self::NeverOn | Self::NoSchedule | Self::NoJobs => actual == "off",
+            Self::AfterMains(word) => actual == word,
+            Self::NeverOff | Self::NeverOn | Self::NoSchedule | Self::NoJobs => actual == "off",
             Self::Detached => actual == "detached",
             Self::Login => actual == "on",
             Self::Backstop => actual
@@ -77,7 +94,8 @@ impl Wanted {
 
     fn told(self) -> String {
         match self {
-            Self::AfterMains | Self::NeverOn | Self::NoSchedule | Self::NoJobs => "off".to_owned(),
+            Self::AfterMains(word) => word.to_owned(),
+            Self::NeverOff | Self::NeverOn | Self::NoSchedule | Self::NoJobs => "off".to_owned(),
             Self::Detached => "detached".to_owned(),
             Self::Login => "on".to_owned(),
             Self::Backstop => told_length(BACKSTOP),
@@ -86,10 +104,15 @@ impl Wanted {
 
     fn why(self) -> &'static str {
         match self {
-            Self::AfterMains => "else it switches on by itself when the mains return",
+            Self::AfterMains("off") => "else it switches on by itself when the mains return",
+            Self::AfterMains("on") => {
+                "else it is off after the mains return until an agent is there"
+            }
+            Self::AfterMains(_) => "else it is not what it was when the mains return",
             Self::Backstop => {
                 "else nothing cuts it that was switched on by somebody else, or lost its lease in a restart"
             }
+            Self::NeverOff => "else it cuts by itself what should stay on",
             Self::NeverOn => "else it switches on by itself after each off",
             Self::Detached => "else whoever reaches the button switches for nothing",
             Self::NoSchedule => "else it switches by the hour, whatever was paid for",

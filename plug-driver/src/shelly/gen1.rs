@@ -14,9 +14,9 @@ use super::audit::{self, Check, Wanted};
 use super::door::Door;
 use super::lease::Timer;
 use super::reply::{Reply, Status, energy, number, seconds, text, truth};
-use crate::Finding;
 use crate::error::Fault;
 use crate::http::Hurry;
+use crate::{Finding, Rest};
 
 const MINUTES_PER_HOUR: f64 = 60.0;
 
@@ -109,7 +109,16 @@ async fn set(door: &Door, relay: u8, key: &str, value: &str) -> Result<(), Fault
     if reply.object().is_some() { Ok(()) } else { Err(reply.unexpected()) }
 }
 
-pub(super) async fn audit(door: &Door, relay: u8) -> Result<Vec<Finding>, Fault> {
+/// The `default_state` of what comes to `rest`.
+fn after_mains(rest: Rest) -> &'static str {
+    match rest {
+        Rest::Off => "off",
+        Rest::On => "on",
+        Rest::Keep => "last",
+    }
+}
+
+pub(super) async fn audit(door: &Door, relay: u8, rest: Rest) -> Result<Vec<Finding>, Fault> {
     let reply = door.ask_by_basic(&format!("/settings/relay/{relay}"), Hurry::No).await?;
     let settings = reply.object().ok_or_else(|| reply.unexpected())?;
     let length = |key| seconds(settings, key).map(audit::told_length);
@@ -118,9 +127,9 @@ pub(super) async fn audit(door: &Door, relay: u8) -> Result<Vec<Finding>, Fault>
         Check {
             setting: "default_state",
             actual: word("default_state"),
-            wanted: Wanted::AfterMains,
+            wanted: Wanted::AfterMains(after_mains(rest)),
         },
-        Check { setting: "auto_off", actual: length("auto_off"), wanted: Wanted::Backstop },
+        Check { setting: "auto_off", actual: length("auto_off"), wanted: Wanted::auto_off(rest) },
         Check { setting: "auto_on", actual: length("auto_on"), wanted: Wanted::NeverOn },
     ];
     // A plug without a terminal for a switch has no such key, and a button that can't be detached.
@@ -138,10 +147,12 @@ pub(super) async fn audit(door: &Door, relay: u8) -> Result<Vec<Finding>, Fault>
     Ok(checks.into_iter().map(Check::finding).collect())
 }
 
-pub(super) async fn mend(door: &Door, relay: u8, setting: &str) -> Result<(), Fault> {
+pub(super) async fn mend(door: &Door, relay: u8, rest: Rest, setting: &str) -> Result<(), Fault> {
     let value = match setting {
-        "default_state" => "off".to_owned(),
-        "auto_off" => audit::BACKSTOP.as_secs().to_string(),
+        "default_state" => after_mains(rest).to_owned(),
+        "auto_off" => {
+            return set_auto_off(door, relay, audit::backstop(rest)).await;
+        }
         "auto_on" => "0".to_owned(),
         "btn_type" => "detached".to_owned(),
         "schedule" => "false".to_owned(),

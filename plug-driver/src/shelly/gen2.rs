@@ -16,9 +16,9 @@ use super::audit::{self, Check, Wanted};
 use super::door::Door;
 use super::lease::Timer;
 use super::reply::{Reply, Status, energy, excerpt, number, seconds, text, truth};
-use crate::Finding;
 use crate::error::Fault;
 use crate::http::{Hurry, percent_encoded};
+use crate::{Finding, Rest};
 
 pub(super) async fn switch(door: &mut Door, relay: u8, turn: Turn) -> Result<(), Fault> {
     let target = match turn {
@@ -110,7 +110,16 @@ async fn set(door: &mut Door, relay: u8, config: &Value) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) async fn audit(door: &mut Door, relay: u8) -> Result<Vec<Finding>, Fault> {
+/// The `initial_state` of what comes to `rest`.
+fn after_mains(rest: Rest) -> &'static str {
+    match rest {
+        Rest::Off => "off",
+        Rest::On => "on",
+        Rest::Keep => "restore_last",
+    }
+}
+
+pub(super) async fn audit(door: &mut Door, relay: u8, rest: Rest) -> Result<Vec<Finding>, Fault> {
     let reply = settings(door, relay).await?;
     let settings = reply.object().ok_or_else(|| reply.unexpected())?;
     let length = |key| switched_length(settings, key).map(audit::told_length);
@@ -119,9 +128,9 @@ pub(super) async fn audit(door: &mut Door, relay: u8) -> Result<Vec<Finding>, Fa
         Check {
             setting: "initial_state",
             actual: word("initial_state"),
-            wanted: Wanted::AfterMains,
+            wanted: Wanted::AfterMains(after_mains(rest)),
         },
-        Check { setting: "auto_off", actual: length("auto_off"), wanted: Wanted::Backstop },
+        Check { setting: "auto_off", actual: length("auto_off"), wanted: Wanted::auto_off(rest) },
         Check { setting: "auto_on", actual: length("auto_on"), wanted: Wanted::NeverOn },
     ];
     if settings.contains_key("in_mode") {
@@ -173,10 +182,15 @@ fn known(reply: Result<Reply, Fault>) -> Result<Option<Reply>, Fault> {
     }
 }
 
-pub(super) async fn mend(door: &mut Door, relay: u8, setting: &str) -> Result<(), Fault> {
+pub(super) async fn mend(
+    door: &mut Door,
+    relay: u8,
+    rest: Rest,
+    setting: &str,
+) -> Result<(), Fault> {
     let config = match setting {
-        "initial_state" => json!({"initial_state": "off"}),
-        "auto_off" => return set_auto_off(door, relay, Some(audit::BACKSTOP)).await,
+        "initial_state" => json!({"initial_state": after_mains(rest)}),
+        "auto_off" => return set_auto_off(door, relay, audit::backstop(rest)).await,
         "auto_on" => json!({"auto_on": false}),
         "in_mode" => json!({"in_mode": "detached"}),
         BUTTON => {

@@ -6,15 +6,16 @@ use super::audit::{Check, Wanted};
 use super::door::Door;
 use super::reply::{Reply, Status, number, text, truth};
 use super::{Turn, gen1, gen2};
-use crate::Finding;
 use crate::error::Fault;
 use crate::http::Hurry;
+use crate::{Finding, Rest};
 
 #[derive(Debug)]
 pub(super) struct Plug {
     door: Door,
     /// From 0, as plugs count.
     relay: u8,
+    rest: Rest,
     /// Who answered last time.
     met: Option<Met>,
     /// It may be another by now: something went wrong, or it was restarted.
@@ -60,7 +61,11 @@ impl Met {
 impl Plug {
     /// `relay` counts from 0.
     pub(super) fn new(door: Door, relay: u8) -> Self {
-        Self { door, relay, met: None, in_doubt: false, auto_off: None }
+        Self { door, relay, rest: Rest::default(), met: None, in_doubt: false, auto_off: None }
+    }
+
+    pub(super) fn rests(&mut self, rest: Rest) {
+        self.rest = rest;
     }
 
     /// Makes sure of whom it speaks to before the next order that is not an off.
@@ -144,8 +149,8 @@ impl Plug {
         self.doubt();
         self.meet().await?;
         let mut findings = match self.generation(Hurry::No).await? {
-            Generation::First => gen1::audit(&self.door, self.relay).await?,
-            Generation::Later => gen2::audit(&mut self.door, self.relay).await?,
+            Generation::First => gen1::audit(&self.door, self.relay, self.rest).await?,
+            Generation::Later => gen2::audit(&mut self.door, self.relay, self.rest).await?,
         };
         let login = self.met.is_some_and(|met| met.login);
         let actual = Some(if login { "on" } else { "off" }.to_owned());
@@ -156,8 +161,8 @@ impl Plug {
     pub(super) async fn mend(&mut self, setting: &str) -> Result<(), Fault> {
         self.auto_off = None;
         match self.generation(Hurry::No).await? {
-            Generation::First => gen1::mend(&self.door, self.relay, setting).await,
-            Generation::Later => gen2::mend(&mut self.door, self.relay, setting).await,
+            Generation::First => gen1::mend(&self.door, self.relay, self.rest, setting).await,
+            Generation::Later => gen2::mend(&mut self.door, self.relay, self.rest, setting).await,
         }
     }
 }

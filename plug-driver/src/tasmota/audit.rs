@@ -4,11 +4,11 @@
 //! differs: each change is a write to the plug's flash.
 
 use super::lease;
-use super::plug::{LEASE_RULE, LeaseTimer, Plug};
+use super::plug::{LeaseTimer, Plug};
 use super::reply::Reply;
-use super::rule::{self, Part, Place};
+use super::rule::{self, Part, Place, Stored};
 use crate::error::Fault;
-use crate::{Finding, FindingState, LONGEST_LEASE};
+use crate::{Finding, FindingState, LONGEST_LEASE, Rest};
 
 /// The rule that is wanted of every plug that has rules.
 const BOOT_RULE: &str = "Rule";
@@ -16,8 +16,11 @@ const PULSE_TIME: &str = "PulseTime";
 const PASSWORD: &str = "WebPassword";
 const RULES_OF_OTHERS: &str = "Rules of others";
 const TIMERS: &str = "Timers";
+/// How many timers of its own clock a plug has.
+const LAST_TIMER: u8 = 16;
 
 /// A setting with one value, by the command of its name.
+#[derive(Clone, Copy)]
 struct Setting {
     name: &'static str,
     /// Whether the command takes the number of our relay.
@@ -64,12 +67,29 @@ impl Wanted {
     }
 }
 
-const SETTINGS: [Setting; 18] = [
-    Setting::new(
-        "PowerOnState",
-        Wanted::Number(0),
-        "after a power failure the relay comes back on",
-    ),
+/// What becomes of the relay after a power failure. It goes for all relays of a plug, so where there are
+/// several only those that rest off have a say.
+fn after_mains(plug: &Plug) -> Setting {
+    let alone = plug.relays() < 2;
+    let (wanted, why) = match plug.rest() {
+        Rest::Off => (Wanted::Number(0), "after a power failure the relay comes back on"),
+        Rest::On if alone => {
+            (Wanted::Number(1), "after a power failure the relay is off until an agent is there")
+        }
+        Rest::Keep if alone => {
+            (Wanted::Number(3), "after a power failure the relay is not what it was before")
+        }
+        Rest::On | Rest::Keep => (Wanted::Known, "it goes for all relays of the plug"),
+    };
+    Setting::new("PowerOnState", wanted, why)
+}
+
+/// Every setting with one value.
+fn settings(plug: &Plug) -> impl Iterator<Item = Setting> + use<> {
+    std::iter::once(after_mains(plug)).chain(SETTINGS)
+}
+
+const SETTINGS: [Setting; 17] = [
     Setting::of_relay(
         "PowerLock",
         Wanted::Switch(false),
@@ -127,7 +147,7 @@ pub(super) async fn findings(plug: &mut Plug) -> Result<Vec<Finding>, Fault> {
     plug.whole().await?;
     plug.learn_words().await?;
     let mut findings = Vec::new();
-    for setting in &SETTINGS {
+    for setting in &settings(plug).collect::<Vec<_>>() {
         if setting.name == "Interlock" && plug.relays() < 2 {
             continue;
         }
@@ -151,20 +171,20 @@ pub(super) async fn mend(plug: &mut Plug, setting: &str) -> Result<(), Fault> {
     plug.whole().await?;
     plug.learn_words().await?;
     if setting == BOOT_RULE {
-        let parts = wanted_rule(plug).await?;
+        let Some(parts) = wanted_rule(plug).await? else { return plug.drop_boot_rule().await };
         return if plug.hold_rule(parts).await? { Ok(()) } else { Err(Fault::ByHand) };
     }
     if setting == format!("{PULSE_TIME}{}", plug.relay()) {
-        let longest = lease::pulse_time(LONGEST_LEASE);
         return match backstop(plug).await? {
             Some(finding) if finding.state == FindingState::Mendable => {
-                plug.set_pulse_time(longest).await
+                plug.set_pulse_time(backstop_code(plug)).await
             }
             Some(_) | None => Ok(()),
         };
     }
     let relay = plug.relay();
-    let row = SETTINGS.iter().find(|row| row.command(relay) == setting).ok_or(Fault::ByHand)?;
+    let mut rows = settings(plug);
+    let row = &rows.find(|row| row.command(relay) == setting).ok_or(Fault::ByHand)?;
     let wanted = row.wanted.text();
     match value(plug, row).await? {
         Some(actual) if judged(row, relay, actual.clone()).state == FindingState::Good => {
@@ -212,6 +232,15 @@ async fn value(plug: &mut Plug, setting: &Setting) -> Result<Option<String>, Fau
     told.map(Some).ok_or_else(|| reply.unexpected())
 }
 
+/// What `PulseTime` arms with each on: longer than 18 h it cannot be, and a shorter one would cut a
+/// longer session. What rests on is cut by nothing.
+fn backstop_code(plug: &Plug) -> u16 {
+    match plug.rest() {
+        Rest::Off => lease::pulse_time(LONGEST_LEASE),
+        Rest::On | Rest::Keep => 0,
+    }
+}
+
 /// The static `PulseTime`, where it is not the lease itself.
 async fn backstop(plug: &mut Plug) -> Result<Option<Finding>, Fault> {
     match plug.timer().await? {
@@ -219,45 +248,42 @@ async fn backstop(plug: &mut Plug) -> Result<Option<Finding>, Fault> {
         LeaseTimer::PulseTime | LeaseTimer::Absent => return Ok(None),
     }
     let code = plug.standing_pulse_time().await?;
-    let longest = lease::pulse_time(LONGEST_LEASE);
-    // Longer than 18 h it cannot be; a shorter one would cut a longer session.
-    let state = if code == longest { FindingState::Good } else { FindingState::Mendable };
+    let wanted = backstop_code(plug);
+    let state = if code == wanted { FindingState::Good } else { FindingState::Mendable };
+    let why = match plug.rest() {
+        Rest::Off => {
+            "without it a relay switched on by its button stays on, and a shorter one cuts sessions"
+        }
+        Rest::On | Rest::Keep => "it cuts what should stay on, so long after each on",
+    };
     Ok(Some(Finding {
         setting: format!("{PULSE_TIME}{}", plug.relay()),
-        wanted: longest.to_string(),
+        wanted: wanted.to_string(),
         actual: code.to_string(),
-        why: "without it a relay switched on by its button stays on, and a shorter one cuts sessions",
+        why,
         state,
     }))
 }
 
-/// The off after a restart, and the end of a lease where that needs a rule.
-async fn wanted_rule(plug: &mut Plug) -> Result<&'static [Part], Fault> {
-    Ok(match plug.timer().await? {
-        LeaseTimer::RuleTimer => &LEASE_RULE,
+/// The off after a restart, and the end of a lease where that needs a rule; `None`: the relay is not to
+/// be off after a restart.
+async fn wanted_rule(plug: &mut Plug) -> Result<Option<&'static [Part]>, Fault> {
+    match plug.rest() {
+        Rest::Off => {}
+        Rest::On | Rest::Keep => return Ok(None),
+    }
+    Ok(Some(match plug.timer().await? {
+        LeaseTimer::RuleTimer => plug.lease_rule(),
         LeaseTimer::TimedPower | LeaseTimer::PulseTime | LeaseTimer::Absent => &[Part::Boot],
-    })
+    }))
 }
 
 /// The rule that switches off after a restart, and the rules of others.
 async fn rules(plug: &mut Plug) -> Result<Vec<Finding>, Fault> {
     let Some(stored) = plug.stored_rules().await? else { return Ok(Vec::new()) };
-    let parts = wanted_rule(plug).await?;
-    let place = rule::place(&stored, parts, plug.relay());
-    let (actual, state) = match place {
-        Place::Held(slot) => (format!("in Rule{slot}"), FindingState::Good),
-        Place::Asleep(slot) => {
-            (format!("in Rule{slot}, disabled or in once mode"), FindingState::Mendable)
-        }
-        Place::Empty(_) | Place::Behind(_) => ("none".to_owned(), FindingState::Mendable),
-        Place::Nowhere => ("none, and no slot is free".to_owned(), FindingState::ByHand),
-    };
-    let mut findings = vec![Finding {
-        setting: BOOT_RULE.to_owned(),
-        wanted: rule::text(parts, plug.relay()),
-        actual,
-        why: "after a crash or an update the relay comes back on and its timers are gone",
-        state,
+    let mut findings = vec![match wanted_rule(plug).await? {
+        Some(parts) => boot_rule(&stored, parts, plug.relay()),
+        None => no_boot_rule(&stored, plug.relay()),
     }];
     let slots = (1..).zip(&stored).filter(|(_, rule)| rule::may_switch(rule));
     let theirs: Vec<String> = slots.map(|(slot, _): (u8, _)| format!("Rule{slot}")).collect();
@@ -271,14 +297,56 @@ async fn rules(plug: &mut Plug) -> Result<Vec<Finding>, Fault> {
     Ok(findings)
 }
 
+fn boot_rule(stored: &[Stored], parts: &[Part], relay: u8) -> Finding {
+    let (actual, state) = match rule::place(stored, parts, relay) {
+        Place::Held(slot) => (format!("in Rule{slot}"), FindingState::Good),
+        Place::Asleep(slot) => {
+            (format!("in Rule{slot}, disabled or in once mode"), FindingState::Mendable)
+        }
+        Place::Empty(_) | Place::Behind(_) => ("none".to_owned(), FindingState::Mendable),
+        Place::Nowhere => ("none, and no slot is free".to_owned(), FindingState::ByHand),
+    };
+    Finding {
+        setting: BOOT_RULE.to_owned(),
+        wanted: rule::text(parts, relay),
+        actual,
+        why: "after a crash or an update the relay comes back on and its timers are gone",
+        state,
+    }
+}
+
+/// For a relay that is to stay on: one that was to be off before may have left the rule behind.
+fn no_boot_rule(stored: &[Stored], relay: u8) -> Finding {
+    let holding = (1_u8..).zip(stored).find(|(_, rule)| rule::boots_off(rule, relay));
+    let (actual, state) = match holding {
+        None => ("none".to_owned(), FindingState::Good),
+        Some((slot, rule)) if rule::without_boot(rule, relay).is_some() => {
+            (format!("in Rule{slot}"), FindingState::Mendable)
+        }
+        Some((slot, _)) => (format!("in Rule{slot}, with others"), FindingState::ByHand),
+    };
+    Finding {
+        setting: BOOT_RULE.to_owned(),
+        wanted: format!("none with Power{relay}#Boot"),
+        actual,
+        why: "after each start of the plug the relay is off until an agent is there",
+        state,
+    }
+}
+
 /// `Timer1` to `Timer16`, which switch by the plug's own clock.
 async fn clock_timers(plug: &mut Plug) -> Result<Option<Finding>, Fault> {
-    let reply = plug.ask(TIMERS).await?;
+    let mut reply = plug.ask(TIMERS).await?;
     if reply.is_unknown_command() || reply.is_command_error() {
         return Ok(None);
     }
-    let armed = armed_timers(&reply);
     let enabled = reply.value(TIMERS).is_ok_and(|value| plug.words().read(value) == Some(true));
+    if enabled && !plug.answers_whole() {
+        for number in 1..=LAST_TIMER {
+            reply.merge(plug.ask(&format!("Timer{number}")).await?);
+        }
+    }
+    let armed = armed_timers(&reply);
     let good = !enabled || armed.is_empty();
     Ok(Some(Finding {
         setting: TIMERS.to_owned(),
@@ -300,9 +368,9 @@ fn armed_timers(reply: &Reply) -> Vec<String> {
     grouped.chain(flat).filter(|(_, timer)| armed(timer)).map(|(key, _)| key.clone()).collect()
 }
 
-/// Whether anybody on the network can switch.
+/// Whether anybody on the network can switch. At a broker that is the broker's to say.
 async fn password(plug: &mut Plug) -> Result<Option<Finding>, Fault> {
-    let open = plug.answers_anybody().await?;
+    let Some(open) = plug.answers_anybody().await? else { return Ok(None) };
     Ok(Some(Finding {
         setting: PASSWORD.to_owned(),
         wanted: "set".to_owned(),

@@ -8,24 +8,28 @@ mod timers;
 
 use std::time::Duration;
 
-use super::http::{Endpoint, Login};
+use super::http::Login;
 use super::lease::PULSE_TIME_STEP;
 use super::reply::{Load, Particulars, Reply, State, Words};
 use super::rule::Part;
+use super::wire::Wire;
 use crate::error::Fault;
 use crate::http::Hurry;
-use crate::{Capabilities, LONGEST_LEASE, LeaseLimits};
+use crate::{Capabilities, LONGEST_LEASE, LeaseLimits, Rest};
 
 /// What the rule of a lease by rule timer consists of: its end, and an off after a restart, which
 /// loses the timer and may bring the relay back on.
-pub(super) const LEASE_RULE: [Part; 2] = [Part::Timer, Part::Boot];
+const LEASE_RULE: [Part; 2] = [Part::Timer, Part::Boot];
+/// The same for a relay that is not to be off after a restart.
+const TIMER_RULE: [Part; 1] = [Part::Timer];
 /// The parts of a `Status 0`, for a plug that does not give it whole.
 const PIECES: [&str; 5] = ["Status", "Status 1", "Status 2", "Status 10", "Status 11"];
 
 #[derive(Debug)]
 pub(super) struct Plug {
-    endpoint: Endpoint,
+    wire: Wire,
     relay: u8,
+    rest: Rest,
     /// How this plug wants its password.
     login: Login,
     capabilities: Capabilities,
@@ -66,10 +70,11 @@ pub(super) enum LeaseTimer {
 
 impl Plug {
     /// `relay` counts from 1.
-    pub(super) fn new(endpoint: Endpoint, relay: u8) -> Self {
+    pub(super) fn new(wire: Wire, relay: u8) -> Self {
         Self {
-            endpoint,
+            wire,
             relay,
+            rest: Rest::default(),
             login: Login::Header,
             // What every Tasmota can do at least.
             capabilities: Capabilities { lease: limits(PULSE_TIME_STEP), meters: false },
@@ -80,6 +85,22 @@ impl Plug {
 
     pub(super) fn relay(&self) -> u8 {
         self.relay
+    }
+
+    pub(super) fn rest(&self) -> Rest {
+        self.rest
+    }
+
+    pub(super) fn rests(&mut self, rest: Rest) {
+        self.rest = rest;
+    }
+
+    /// The rule that a lease by rule timer needs.
+    pub(super) fn lease_rule(&self) -> &'static [Part] {
+        match self.rest {
+            Rest::Off => &LEASE_RULE,
+            Rest::On | Rest::Keep => &TIMER_RULE,
+        }
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
@@ -129,7 +150,12 @@ impl Plug {
 
     async fn switch_by(&mut self, command: &str, on: bool) -> Result<(), Fault> {
         let hurry = if on { Hurry::No } else { Hurry::Yes };
-        let reply = self.ask_in(command, hurry).await?;
+        let (relay, words) = (self.relay, self.words());
+        let agrees = |body: &[u8]| {
+            let told = Reply::parse(command, body).and_then(|reply| reply.power(relay, &words));
+            told.is_ok_and(|told| told == on)
+        };
+        let reply = self.ask_in(command, hurry, &agrees).await?;
         // A locked or interlocked relay answers with the state that it keeps.
         let told = self.worded(&reply, Reply::power).await?;
         if told == on { Ok(()) } else { Err(reply.unexpected()) }
@@ -257,39 +283,56 @@ impl Plug {
         Ok(())
     }
 
-    /// Whether the plug answers somebody without a password.
-    pub(super) async fn answers_anybody(&mut self) -> Result<bool, Fault> {
-        match self.endpoint.send("Status 2", Login::None, Hurry::No).await {
-            Ok(body) => Ok(Reply::parse("Status 2", &body).is_ok()),
-            Err(Fault::Password) => Ok(false),
+    /// Whether the plug answers somebody without a password; `None`: that cannot be tried from here.
+    pub(super) async fn answers_anybody(&mut self) -> Result<Option<bool>, Fault> {
+        let Wire::Http(endpoint) = &self.wire else { return Ok(None) };
+        match endpoint.send("Status 2", Login::None, Hurry::No).await {
+            Ok(body) => Ok(Some(Reply::parse("Status 2", &body).is_ok())),
+            Err(Fault::Password) => Ok(Some(false)),
             Err(fault) => Err(fault),
         }
     }
 
+    /// Whether a command that is answered by several messages is answered whole.
+    pub(super) fn answers_whole(&self) -> bool {
+        self.wire.answers_whole()
+    }
+
     /// Sends `command`.
     pub(super) async fn ask(&mut self, command: &str) -> Result<Reply, Fault> {
-        self.ask_in(command, Hurry::No).await
+        self.ask_in(command, Hurry::No, &|_| true).await
     }
 
     /// Sends `command`. A plug that refuses the password gets it in the other form, once.
-    async fn ask_in(&mut self, command: &str, hurry: Hurry) -> Result<Reply, Fault> {
-        let reply = self.ask_by(command, self.login, hurry).await;
+    async fn ask_in(
+        &mut self,
+        command: &str,
+        hurry: Hurry,
+        agrees: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Reply, Fault> {
+        let reply = self.ask_by(command, self.login, hurry, agrees).await;
         let refused = match reply {
             Err(refused @ (Fault::Password | Fault::Warning { .. }))
-                if self.endpoint.has_password() =>
+                if self.wire.has_password() =>
             {
                 refused
             }
             reply => return reply,
         };
         let other = self.login.other();
-        let reply = self.ask_by(command, other, hurry).await.map_err(|_| refused)?;
+        let reply = self.ask_by(command, other, hurry, agrees).await.map_err(|_| refused)?;
         self.login = other;
         Ok(reply)
     }
 
-    async fn ask_by(&self, command: &str, login: Login, hurry: Hurry) -> Result<Reply, Fault> {
-        let body = self.endpoint.send(command, login, hurry).await?;
+    async fn ask_by(
+        &self,
+        command: &str,
+        login: Login,
+        hurry: Hurry,
+        agrees: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Reply, Fault> {
+        let body = self.wire.send(command, login, hurry, agrees).await?;
         Reply::parse(command, &body)
     }
 }

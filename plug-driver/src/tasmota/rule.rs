@@ -19,6 +19,8 @@ use super::reply::Words;
 pub(super) const SLOTS: u8 = 3;
 /// How many rule timers a plug has.
 pub(super) const TIMERS: u8 = 8;
+/// How many relays a plug can have.
+const LAST_RELAY: u8 = 32;
 
 /// One stored rule, as `Rule<n>` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +113,23 @@ fn says(stored: &Stored, parts: &[Part], relay: u8) -> bool {
     parts.iter().all(|part| clauses.contains(&part.clause(relay)))
 }
 
+/// Whether it switches `relay` off after each start.
+pub(super) fn boots_off(stored: &Stored, relay: u8) -> bool {
+    stored.enabled && says(stored, &[Part::Boot], relay)
+}
+
+/// What is left of a rule of ours without the off of `relay` after a start; `None`: it has none, or is
+/// somebody's.
+pub(super) fn without_boot(stored: &Stored, relay: u8) -> Option<String> {
+    if !is_ours(stored) || !says(stored, &[Part::Boot], relay) {
+        return None;
+    }
+    let left = (1..=LAST_RELAY)
+        .flat_map(|it| [Part::Timer, Part::Boot].map(|part| (it, part)))
+        .filter(|(it, part)| (*it, *part) != (relay, Part::Boot) && says(stored, &[*part], *it));
+    Some(left.map(|(it, part)| part.text(it)).collect::<Vec<_>>().join(" "))
+}
+
 /// Whether a rule of somebody else may switch: enabled, and about power or timers.
 pub(super) fn may_switch(stored: &Stored) -> bool {
     let text = stored.text.to_ascii_lowercase();
@@ -122,7 +141,7 @@ pub(super) fn may_switch(stored: &Stored) -> bool {
 fn is_ours(stored: &Stored) -> bool {
     let clauses = clauses(&stored.text);
     let known = |clause: &Clause| {
-        (1..=32)
+        (1..=LAST_RELAY)
             .any(|relay| [Part::Timer, Part::Boot].iter().any(|part| part.clause(relay) == *clause))
     };
     !clauses.is_empty() && clauses.iter().all(known)
@@ -237,6 +256,17 @@ mod tests {
         assert_eq!(place(&[asleep], &BOTH, 1), Place::Asleep(1));
         assert_eq!(place(&[once], &BOTH, 1), Place::Asleep(1));
         assert_eq!(place(&[full.clone(), theirs, full], &BOTH, 1), Place::Nowhere);
+    }
+
+    #[test]
+    fn our_off_after_a_start_is_taken_out_and_all_else_stays() {
+        let both = stored(&format!("{OURS} {}", text(&BOTH, 2)));
+        let left = "ON Rules#Timer=1 DO Power1 0 ENDON ON Rules#Timer=2 DO Power2 0 ENDON ON Power2#Boot DO Power2 0 ENDON";
+        assert_eq!(without_boot(&both, 1).as_deref(), Some(left));
+        assert_eq!(without_boot(&stored(&text(&[Part::Boot], 3)), 3).as_deref(), Some(""));
+        assert_eq!(without_boot(&stored(OURS), 2), None);
+        assert_eq!(without_boot(&stored(&format!("{OURS} ON X DO Power1 1 ENDON")), 1), None);
+        assert!(boots_off(&both, 2) && !boots_off(&both, 3));
     }
 
     #[test]

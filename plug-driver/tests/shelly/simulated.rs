@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plug_driver::{
-    AnyOutlet, FindingState, Kind, LeaseReading, Outlet as _, Secret, ShellySettings,
+    AnyOutlet, FindingState, Kind, LeaseReading, Outlet as _, Rest, Secret, ShellySettings, Trip,
 };
 use plug_sim::{FakePlug, Family, Fault, PlugClock, Profile, Restart};
 use tokio::time;
@@ -150,8 +150,28 @@ async fn overload_is_a_refusal_with_the_plugs_own_word() {
         let error = site.outlet.on(Some(LEASE)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert!(error.fault().to_string().contains("overpower"), "{}", error.fault());
-        assert!(!site.outlet.read().await.unwrap().on);
+        let reading = site.outlet.read().await.unwrap();
+        assert_eq!((reading.on, reading.trip), (false, Some(Trip::Overpower)));
         assert!(!site.plug.is_on(1));
+    }
+}
+
+/// It was taken for a thumb on the button, and the customer sat in the dark without a word.
+#[tokio::test]
+async fn a_plug_that_switched_itself_off_tells_why_until_it_is_on_again() {
+    for profile in locked() {
+        let name = profile.name();
+        let mut site = Site::new(profile).await;
+        assert_eq!(site.outlet.on(Some(LEASE)).await.unwrap().trip, None, "{name}");
+        site.plug.set_power_w(1, 3_000.0);
+        let reading = site.outlet.read().await.unwrap();
+        assert_eq!((reading.on, reading.trip), (false, Some(Trip::Overpower)), "{name}");
+        site.plug.set_power_w(1, 60.0);
+        site.plug.set_error(1, None);
+        assert_eq!(site.outlet.on(Some(LEASE)).await.unwrap().trip, None, "{name}");
+        site.plug.press_button(1);
+        let reading = site.outlet.read().await.unwrap();
+        assert_eq!((reading.on, reading.trip), (false, None), "{name}: that was a thumb");
     }
 }
 
@@ -225,6 +245,45 @@ async fn a_null_result_is_decided_by_the_read_back() {
     site.plug.set_fault_for(Fault::NullResult, 1);
     assert!(!site.outlet.off().await.unwrap().on);
     assert!(!site.plug.is_on(1));
+}
+
+/// `doctor --fix` gave a modem what makes a washer safe, and it stayed off when the mains came back.
+#[tokio::test]
+async fn a_plug_of_what_rests_on_comes_back_on_by_itself_and_cuts_nothing() {
+    for profile in locked() {
+        let name = profile.name();
+        let mut site = Site::new(profile).await;
+        for finding in site.outlet.audit().await.unwrap() {
+            site.outlet.mend(&finding).await.unwrap();
+        }
+        let mut outlet = Site::outlet(&site.plug).resting(Rest::On);
+        let found = outlet.audit().await.unwrap();
+        let wrong = found.iter().filter(|it| it.state == FindingState::Mendable);
+        let wrong: Vec<_> = wrong.cloned().collect();
+        let names: Vec<_> = wrong.iter().map(|it| it.setting.as_str()).collect();
+        assert!(
+            matches!(names[..], ["default_state" | "initial_state", "auto_off"]),
+            "{name}: {names:?}"
+        );
+        for finding in &wrong {
+            outlet.mend(finding).await.unwrap();
+        }
+        let found = outlet.audit().await.unwrap();
+        assert!(found.iter().all(|it| it.state == FindingState::Good), "{name}: {found:?}");
+        outlet.on(None).await.unwrap();
+        site.plug.restart(Restart::Cold);
+        pass(Duration::from_hours(20)).await;
+        assert!(site.plug.is_on(1), "{name}");
+        let mut kept = Site::outlet(&site.plug).resting(Rest::Keep);
+        for finding in kept.audit().await.unwrap() {
+            kept.mend(&finding).await.unwrap();
+        }
+        for on in [true, false] {
+            if on { kept.on(None).await } else { kept.off().await }.unwrap();
+            site.plug.restart(Restart::Cold);
+            assert_eq!(site.plug.is_on(1), on, "{name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! A Tasmota's connection to a broker: plain TCP, MQTT 3.1.1, one quality of service: 0.
 //!
 //! The device decides what is said; the last will is the broker's. A restart of the plug breaks
-//! the connection, so that the will is published, and a new one is made.
+//! the connection, so that the will is published, and a new one is made; so does [`Fault::Unreachable`],
+//! for as long as it is set. Of other faults there are none over MQTT.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS}
 use tokio::time::sleep;
 
 use super::Shared;
-use crate::{Device, Message};
+use crate::{Device, Fault, Message};
 
 /// Before a connection is tried again (`MqttRetry`, 10 s in the firmware; here for people who wait).
 const RETRY: Duration = Duration::from_secs(1);
@@ -30,10 +31,17 @@ pub struct Broker {
 
 pub(super) async fn run(broker: Broker, shared: Arc<Shared>) {
     loop {
-        connect_once(&broker, &shared).await;
-        shared.change(|device| device.mqtt_connected(false));
+        if !is_gone(&shared) {
+            connect_once(&broker, &shared).await;
+            shared.change(|device| device.mqtt_connected(false));
+        }
         sleep(RETRY).await;
     }
+}
+
+/// Whether it has no network at present.
+fn is_gone(shared: &Shared) -> bool {
+    shared.look(|device| device.fault() == Some(&Fault::Unreachable))
 }
 
 /// One connection, from its making to its loss, or to the plug's restart.
@@ -76,8 +84,9 @@ async fn speak(client: &AsyncClient, shared: &Shared) {
                 return;
             }
         }
-        // A restart drops the connection without a farewell.
-        if changes.changed().await.is_err() || shared.look(|it| it.boot_count()) != boots {
+        // A restart drops the connection without a farewell, and so does the loss of the network.
+        let lost = changes.changed().await.is_err() || is_gone(shared);
+        if lost || shared.look(|it| it.boot_count()) != boots {
             return;
         }
     }

@@ -188,6 +188,7 @@ impl Plug {
                 boot_count: None,
                 power_mw: self.meter.power_mw(self.on, self.moved_at, now).filter(|_| reads),
                 energy_mwh: self.meter.register_mwh().filter(|_| reads),
+                tripped: None,
             })),
         }
     }

@@ -189,7 +189,8 @@ impl Play {
             // A device may tell any number.
             let (boot_count, power_mw, energy_mwh) = (uptime_ms, uptime_ms, uptime_ms);
             let on = deeds.flag();
-            Ok(Reading { on, lease_off_at, uptime_ms, boot_count, power_mw, energy_mwh })
+            let tripped = uptime_ms.filter(|_| !on).map(|_| "overpower");
+            Ok(Reading { on, lease_off_at, uptime_ms, boot_count, power_mw, energy_mwh, tripped })
         } else {
             Err(Failure { fault: deeds.one_of(&faults), message: "so it says".to_owned() })
         };

@@ -107,6 +107,16 @@ impl Outlet {
         self.recover(reading, news);
         self.judge(verdict, news);
         self.tell_lease(now, false, news);
+        if previous.is_some_and(|previous| previous.restarted_before(reading, answered.since)) {
+            self.forget_trip();
+        }
+        if let Some(word) = self.trips(answered, before, reading, now) {
+            let message = format!("it switched itself off: {word}");
+            self.blame(Failure { fault: Fault::Refused, message }, now, news);
+            self.failing = true;
+            self.not_before = now + POLL_MS;
+            return;
+        }
         if asked.is_some_and(|asked| asked != reading.on) {
             let message = "it said yes and did not switch".to_owned();
             let failure = Failure { fault: Fault::StuckOn, message };
@@ -170,7 +180,8 @@ impl Outlet {
     }
 
     fn recover(&mut self, reading: Reading, news: &mut Vec<News>) {
-        let met = self.want.is_met_by(reading.on);
+        // Where a button is obeyed, nothing is asked of it that it could refuse.
+        let met = self.obeyed || self.want.is_met_by(reading.on);
         let over = |trouble: &mut Trouble| match trouble.fault {
             Fault::Unreachable => true,
             Fault::Refused | Fault::StuckOn | Fault::StuckOff => met,
@@ -195,7 +206,7 @@ impl Outlet {
         match self.want.by() {
             _ if ran_out => By::Lease,
             Some(by) if ours => by,
-            _ if restarted || previous.is_none() => By::Unknown,
+            _ if restarted || previous.is_none() || reading.tripped.is_some() => By::Unknown,
             _ => By::Button,
         }
     }
@@ -232,15 +243,23 @@ impl Outlet {
             self.failed_reads += 1;
         }
         let counts = switching || self.failed_reads >= READS_BEFORE_FAULT;
-        let known = self.trouble().is_some_and(|trouble| trouble.fault == fault)
-            || (fault == Fault::StuckOn && self.stuck.is_some());
-        if counts && !known {
-            let trouble = Trouble { fault, message: failure.message, since: now };
-            self.trouble = Some(trouble.clone());
-            news.push(News::Fault(trouble));
+        if counts {
+            self.blame(Failure { fault, message: failure.message }, now, news);
         }
         self.tell_lease(now, matches!(order.order, Order::On { .. }), news);
         self.not_before = now.max(order.since + RETRY_MS);
+    }
+
+    /// Tells a fault, unless it is told already.
+    fn blame(&mut self, failure: Failure, now: BootMs, news: &mut Vec<News>) {
+        let Failure { fault, message } = failure;
+        let known = self.trouble().is_some_and(|trouble| trouble.fault == fault)
+            || (fault == Fault::StuckOn && self.stuck.is_some());
+        if !known {
+            let trouble = Trouble { fault, message, since: now };
+            self.trouble = Some(trouble.clone());
+            news.push(News::Fault(trouble));
+        }
     }
 }
 

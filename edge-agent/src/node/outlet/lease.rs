@@ -59,7 +59,10 @@ impl Outlet {
     /// Whether there is nothing to wait for any more before a moved off time is told: its lease is
     /// confirmed, it can't be, or there is nothing to lease.
     pub(in crate::node) fn lease_settled(&self, off: BootMs, now: BootMs) -> bool {
-        self.failing || self.obeyed || self.want.is_off() || self.confirmed_leased(Some(off), now)
+        self.failing
+            || self.stays_off(now)
+            || self.want.is_off()
+            || self.confirmed_leased(Some(off), now)
     }
 
     /// Tells what the plug would do by itself, when that has changed. A lease on its way to be

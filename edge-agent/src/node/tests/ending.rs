@@ -14,6 +14,7 @@ const OFF: Reading = Reading {
     boot_count: None,
     power_mw: None,
     energy_mwh: None,
+    tripped: None,
 };
 
 const HOUR: u64 = 3_600_000;

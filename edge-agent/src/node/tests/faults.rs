@@ -112,6 +112,20 @@ fn an_extension_of_a_session_whose_button_was_pressed_is_told() {
 }
 
 #[test]
+fn a_refusal_is_over_once_an_outlet_whose_button_is_obeyed_can_be_read_again() {
+    // It stayed, since the session's on was never met, and hid what its meter told of its relay.
+    let mut world = World::new();
+    world.start("s1", "pc-1", HOUR);
+    world.press("plug-1");
+    world.run_for(5_000);
+    world.conduct("plug-1", Conduct::Refuses);
+    world.run_until("outlet.fault");
+    world.conduct("plug-1", Conduct::Obeys);
+    world.run_until("outlet.recovered");
+    assert!(!world.plug("plug-1").on);
+}
+
+#[test]
 fn a_button_outside_a_session_buys_no_minute() {
     let mut world = World::new();
     world.press("plug-1");

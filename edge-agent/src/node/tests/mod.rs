@@ -23,6 +23,7 @@ mod schedules;
 mod starting;
 mod table;
 mod transfers;
+mod trips;
 mod warnings;
 pub(super) mod world;
 

@@ -50,6 +50,10 @@ pub(in crate::node) struct Plug {
     pub(super) meter: Meter,
     /// How often it has started, where it tells.
     pub(super) starts: Option<u64>,
+    /// What hangs on it is too much: it switches itself off after each on.
+    pub(super) overloaded: bool,
+    /// It switched itself off, and says why until it is on again.
+    tripped: bool,
     pub(super) under_way: Option<Job>,
 }
 
@@ -111,6 +115,8 @@ impl Plug {
             lease_excused: false,
             well_since: now,
             starts: None,
+            overloaded: false,
+            tripped: false,
             meter: Meter { counted_to: now, ..Meter::default() },
             under_way: None,
         }
@@ -192,6 +198,7 @@ impl Plug {
                 .load_mw
                 .filter(|_| measures)
                 .map(|_| self.meter.used / 3_600_000),
+            tripped: self.tripped.then_some("overpower"),
         })
     }
 
@@ -203,6 +210,20 @@ impl Plug {
             }
             self.on = on;
             self.moves.push((now, on));
+        }
+        self.tripped &= !on;
+        if on && self.overloaded {
+            self.overload(now);
+        }
+    }
+
+    /// Too much hangs on it from now on: it switches itself off.
+    pub(super) fn overload(&mut self, now: u64) {
+        self.disturbed = true;
+        self.overloaded = true;
+        if self.on {
+            self.turn(false, now);
+            self.tripped = true;
         }
     }
 
@@ -219,6 +240,7 @@ impl Plug {
         self.well_since = now;
         self.lease = None;
         self.started = now;
+        self.tripped = false;
         self.turn(false, now);
     }
 

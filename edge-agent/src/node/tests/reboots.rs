@@ -194,6 +194,39 @@ fn a_witness_that_answers_late_still_tells() {
 }
 
 #[test]
+fn what_a_plug_told_before_a_reboot_is_not_counted_again_once_the_clock_has_told_of_it() {
+    // The clock told of the second reboot at once, and the third came before the plug had answered:
+    // its word of before the second one was taken for the third's, and cut the customer early.
+    let (mut world, off) = active("pc-1");
+    world.reboot(10 * MINUTE, 15 * MINUTE);
+    world.run_for(MINUTE);
+    world.step_wall(900_000);
+    world.reboot(30_000, 0);
+    world.reboot(10 * MINUTE, 15 * MINUTE);
+    assert!(cut(&mut world, "plug-1", off) >= 0);
+}
+
+#[test]
+fn a_plug_s_word_moves_a_deadline_and_leaves_it_its_name() {
+    let (mut world, off) = active("pc-1");
+    let ends_at = world.wall() + off - world.time;
+    world.reboot(10 * MINUTE, 15 * MINUTE);
+    for _ in 0..20 {
+        world.run_for(1_000);
+        let name = world.node().state().sessions[0].ends_at_ms.unwrap();
+        assert!(name.abs_diff(ends_at) < 3_000, "{name} against {ends_at}");
+    }
+}
+
+#[test]
+fn of_three_plugs_that_tell_how_long_the_node_was_away_one_that_errs_cuts_nobody_early() {
+    let (mut world, off) = active("pc-1");
+    world.plug("plug-2").started -= HOUR;
+    world.reboot(10 * MINUTE, 15 * MINUTE);
+    assert!((0..=3_000).contains(&cut(&mut world, "plug-1", off)));
+}
+
+#[test]
 fn a_relay_that_fell_open_is_powered_again_for_what_time_is_left() {
     let (mut world, _) = active("bay");
     world.reboot(MINUTE, 0);

@@ -195,6 +195,16 @@ impl World {
         self.plug(id).press(time);
     }
 
+    /// Too much hangs on a plug from now on, or no more.
+    pub(super) fn overload(&mut self, id: &str, overloaded: bool) {
+        let time = self.time;
+        let plug = self.plug(id);
+        plug.overloaded = overloaded;
+        if overloaded {
+            plug.overload(time);
+        }
+    }
+
     pub(super) fn replug(&mut self, id: &str) {
         let time = self.time;
         self.plug(id).restart(time);

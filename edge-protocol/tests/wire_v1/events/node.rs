@@ -30,6 +30,7 @@ pub(super) fn frozen() -> Vec<Frozen> {
                     session: id("s-1"),
                     ends_at_ms: 1_763_693_511_000,
                 }],
+                off_for_ms: None,
             }),
             json: r#""type":"node.clock","body":{"step_ms":-90000,"sessions":[{"session":"s-1","ends_at_ms":1763693511000}]}"#,
             cbor: "64747970656a6e6f64652e636c6f636b64626f6479a267737465705f6d733a00015f8f6873657373\

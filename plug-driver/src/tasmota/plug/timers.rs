@@ -1,6 +1,6 @@
 //! The timers of a plug, and the stored rule that one of them needs.
 
-use super::{LEASE_RULE, LeaseTimer, Plug, limits};
+use super::{LeaseTimer, Plug, limits};
 use crate::error::Fault;
 use crate::tasmota::firmware::Version;
 use crate::tasmota::lease::{PULSE_TIME_STEP, RULE_TIMER_STEP, TIMED_POWER_STEP, Timers};
@@ -74,7 +74,7 @@ impl Plug {
             && self.relay <= rule::TIMERS
         {
             let reply = self.ask("RuleTimer").await?;
-            if !reply.is_unknown_command() && self.rule_place(&LEASE_RULE).await?.is_some() {
+            if !reply.is_unknown_command() && self.rule_place(self.lease_rule()).await?.is_some() {
                 return Ok(Timers::RuleTimer(reply.rule_timer(self.relay)?));
             }
         }
@@ -102,11 +102,11 @@ impl Plug {
     pub(in crate::tasmota) async fn hold_lease_rule(&mut self) -> Result<bool, Fault> {
         if let Some(slot) = self.found.lease_slot {
             let stored = self.stored_rule(slot).await?;
-            if rule::holds(&stored, &LEASE_RULE, self.relay) {
+            if rule::holds(&stored, self.lease_rule(), self.relay) {
                 return Ok(true);
             }
         }
-        match self.hold_rule(&LEASE_RULE).await {
+        match self.hold_rule(self.lease_rule()).await {
             // It was not stored as it was sent: no rule to hang a lease on.
             Err(Fault::Contradicted { .. }) => Ok(false),
             held => held,
@@ -116,7 +116,7 @@ impl Plug {
     /// As [`Self::hold_lease_rule`], for a rule of these parts.
     pub(in crate::tasmota) async fn hold_rule(&mut self, parts: &[Part]) -> Result<bool, Fault> {
         // Two relays that find the same slot empty would write over each other.
-        let _alone = self.endpoint.turns().alone().await;
+        let _alone = self.wire.turns().alone().await;
         let text = rule::text(parts, self.relay);
         let slot = match self.rule_place(parts).await? {
             Some(Place::Held(_)) => return Ok(true),
@@ -145,6 +145,24 @@ impl Plug {
                 found: format!("{place:?}"),
             }),
         }
+    }
+
+    /// Takes the off after a restart out of the rules of ours that have it.
+    pub(in crate::tasmota) async fn drop_boot_rule(&mut self) -> Result<(), Fault> {
+        let _alone = self.wire.turns().alone().await;
+        let Some(stored) = self.stored_rules().await? else { return Ok(()) };
+        for (slot, rule) in (1_u8..).zip(&stored) {
+            let Some(text) = rule::without_boot(rule, self.relay) else { continue };
+            // A lone quotation mark empties it.
+            let text = if text.is_empty() { "\"".to_owned() } else { text };
+            self.ask(&format!("Rule{slot} {text}")).await?;
+        }
+        let left = self.stored_rules().await?.unwrap_or_default();
+        if left.iter().any(|rule| rule::boots_off(rule, self.relay)) {
+            let expected = format!("no rule with Power{}#Boot", self.relay);
+            return Err(Fault::Contradicted { expected, found: "one".to_owned() });
+        }
+        Ok(())
     }
 
     /// Where the rule of these parts is or can go; `None`: nowhere, or the build has no rules.
