@@ -67,6 +67,10 @@ furnish() {
     printf '[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/guest\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\n[Install]\nWantedBy=multi-user.target\n' \
         >"$1/etc/systemd/system/guest.service"
     chroot "$1" systemctl -q enable guest.service
+    # On a busy machine an emulated one takes minutes for what a Pi does in seconds.
+    mkdir -p "$1/etc/systemd/system.conf.d"
+    printf '[Manager]\nDefaultTimeoutStartSec=10min\n' >"$1/etc/systemd/system.conf.d/emulated.conf"
+    date +%s >"$1/etc/today"
     echo uninitialized >"$1/etc/machine-id"
     echo pi-0042 >"$1/etc/hostname"
     echo '127.0.0.1 localhost pi-0042' >"$1/etc/hosts"

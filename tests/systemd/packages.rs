@@ -46,7 +46,7 @@ async fn installed(packages: &Packages) -> Result<(Story, Container)> {
 async fn an_upgrade_within_a_session_is_not_felt() -> Result<()> {
     let packages = Packages::new()?;
     let (mut story, container) = installed(&packages).await?;
-    story.send(start("s-1", 20_000)).await?;
+    story.send(start("s-1", 40_000)).await?;
     story.told("session.started").await?;
     let before = container.property("MainPID").await?;
     container.unpack(&packages.new).await?;
@@ -61,7 +61,7 @@ async fn an_upgrade_within_a_session_is_not_felt() -> Result<()> {
 async fn an_upgrade_that_cannot_run_leaves_the_agent_that_can() -> Result<()> {
     let packages = Packages::new()?;
     let (mut story, container) = installed(&packages).await?;
-    story.send(start("s-1", 20_000)).await?;
+    story.send(start("s-1", 40_000)).await?;
     story.told("session.started").await?;
     let before = container.property("MainPID").await?;
     let config = container.machine().root().join("etc/edge-agent/agent.toml");
