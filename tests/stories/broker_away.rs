@@ -116,7 +116,9 @@ async fn a_frozen_broker_delays_nothing_but_the_news() -> Result<()> {
     story.site.broker.freeze()?;
     goes_off(&story.plug).await?;
     let off = story.plug.history().last().map(|switch| switch.at_ms);
-    assert!(off.is_some_and(|at_ms| (ends_at_ms..=ends_at_ms + 1_000).contains(&at_ms)));
+    // The boot clock and the wall clock tick apart.
+    let on_time = ends_at_ms - 1..=ends_at_ms + 1_000;
+    assert!(off.is_some_and(|at_ms| on_time.contains(&at_ms)), "{off:?}, due {ends_at_ms}");
     story.site.broker.thaw()?;
     hears_of_the_end(&mut story, ends_at_ms).await?;
     Ok(())
