@@ -32,7 +32,8 @@ async fn a_hold_keeps_an_outlet_on_for_its_time_and_is_leased_alike() -> Result<
         let state = desk.says(Leaf::State, |state| !no_hold(state)).await?;
         let hold = &state["outlets"][0]["hold"];
         let until_ms = hold["until_ms"].as_u64().unwrap_or_default();
-        assert!(hold["on"] == true && until_ms >= asked_at_ms + 1_500, "{hold}");
+        // The boot clock and the wall clock tick apart.
+        assert!(hold["on"] == true && until_ms + 1 >= asked_at_ms + 1_500, "{hold}");
         let off_at_ms = number(&desk.told("outlet.lease").await?, "off_at_ms")?;
         assert!((until_ms..=until_ms + 15_000).contains(&off_at_ms), "{off_at_ms}, {until_ms}");
         let off = desk.told("outlet.changed").await?;
