@@ -27,8 +27,9 @@ const MOST_BEYOND_MS: i64 = 24 * 3_600_000;
 /// What a plug told when it was asked: if it stays up, it knows how long a reboot takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Witness {
-    /// How long it had been up.
-    uptime_ms: u64,
+    /// How long it had been up; none in a record of an earlier version, where only its lease had told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uptime_ms: Option<u64>,
     asked: BootMs,
     /// It was asked before a reboot whose length is not known.
     pub(super) before_gap: bool,
@@ -48,7 +49,7 @@ pub(in crate::node) struct Testimony {
 impl Witness {
     fn of(testimony: &Testimony) -> Self {
         let Testimony { uptime_ms, boot_count, asked } = *testimony;
-        Self { uptime_ms, asked, before_gap: false, boot_count }
+        Self { uptime_ms: Some(uptime_ms), asked, before_gap: false, boot_count }
     }
 
     /// Moves what it counts by into another reading of the boot clock.
@@ -65,7 +66,7 @@ impl Witness {
             return None;
         }
         // One with less uptime than then has restarted, and knows nothing.
-        let up_ms = told.uptime_ms.checked_sub(self.uptime_ms)?;
+        let up_ms = told.uptime_ms.checked_sub(self.uptime_ms?)?;
         let away_ms = signed(up_ms).saturating_sub(signed(now - self.asked));
         // Its grain may hide as much again; beyond that it contradicts this boot's own time.
         let doubt_ms = signed(UPTIME_GRAIN_MS + up_ms / DRIFT);
@@ -172,6 +173,14 @@ mod tests {
         let now = Testimony { uptime_ms: 9_000_000, boot_count: Some(4), ..then };
         council.hear(&id, &now, true, BootMs(HOUR));
         assert_eq!(council.verdict(BootMs(HOUR), BootMs(HOUR)), None);
+    }
+
+    #[test]
+    fn what_an_earlier_version_stored_of_a_lease_alone_is_read_and_tells_nothing() {
+        let stored = serde_json::json!({"asked": 0, "before_gap": true, "lease_off_at": 3_600_000});
+        let witness: Witness = serde_json::from_value(stored).unwrap();
+        let told = Testimony { uptime_ms: 9_000_000, boot_count: None, asked: BootMs(HOUR) };
+        assert_eq!(witness.away_ms(&told, BootMs(HOUR)), None);
     }
 
     #[test]

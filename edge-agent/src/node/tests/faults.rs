@@ -10,7 +10,8 @@ const HOUR: u64 = 3_600_000;
 const MINUTE: u64 = 60_000;
 const SECOND: u64 = 1_000;
 
-fn active() -> World {
+/// A session of an hour on `plug-1` that is a minute old.
+pub(super) fn active() -> World {
     let mut world = World::new();
     world.start("s1", "pc-1", HOUR);
     world.run_for(MINUTE);

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::faults;
 use super::plug::is_on;
 use super::world::World;
 use crate::node::settings::Button;
@@ -10,10 +11,9 @@ const HOUR: u64 = 3_600_000;
 const MINUTE: u64 = 60_000;
 const SECOND: u64 = 1_000;
 
+/// As in [`faults`], and no order counts yet.
 fn active() -> World {
-    let mut world = World::new();
-    world.start("s1", "pc-1", HOUR);
-    world.run_for(MINUTE);
+    let mut world = faults::active();
     world.plug("plug-1").orders.clear();
     world
 }
