@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use edge_protocol::id::OutletId;
-use plug_driver::PlugTopics;
+use plug_driver::{Fault, PlugTopics};
 use toml::Spanned;
 
 use super::driver::{self, Driver};
@@ -261,8 +261,8 @@ fn tasmota_by_mqtt(
     let full = outlet.mqtt_full_topic.as_ref();
     let full_topic = full.map_or(PlugTopics::DEFAULT_FULL, |full| full.get_ref().as_str());
     PlugTopics::new(topic.get_ref(), full_topic).map_err(|fault| {
-        let wrong_full = full.filter(|_| fault.to_string().starts_with("mqtt_full_topic"));
-        Flaw::at(wrong_full.unwrap_or(topic), fault.to_string())
+        let is_full = matches!(fault, Fault::Setting { setting: "mqtt_full_topic", .. });
+        Flaw::at(full.filter(|_| is_full).unwrap_or(topic), fault.to_string())
     })?;
     let relay = number(outlet.relay.as_ref(), "relay", 1, LAST_RELAY)?.unwrap_or(1);
     let (topic, full_topic) = (topic.get_ref().clone(), full_topic.to_owned());
