@@ -21,12 +21,22 @@ pub struct Look {
 }
 
 impl Look {
-    /// The page of a site's agent, which was started just now: its log tells where.
+    /// The page of a site's agent, which was started just now, and for the first time: its log tells
+    /// where, a moment after it is ready, since a thread of its own writes it.
     ///
     /// # Errors
     /// It has none.
-    pub fn at(site: &Site) -> Result<Self> {
-        let log = std::fs::read_to_string(site.folder().join("agent.log"))?;
+    pub async fn at(site: &Site) -> Result<Self> {
+        let log = within("the log tells that the agent runs", async {
+            loop {
+                let log = std::fs::read_to_string(site.folder().join("agent.log"))?;
+                if log.contains(": running node=") {
+                    return Ok(log);
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let log = log.await?;
         let told = log.rsplit_once("the page is at http://").context("no page")?.1;
         let address = told.split_whitespace().next().context("an address")?.parse()?;
         Ok(Self { address })

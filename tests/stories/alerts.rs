@@ -37,7 +37,7 @@ async fn alerts_fire_for_what_goes_wrong_at_outlets_links_and_queues() -> Result
     }
     let layout = Layout { tasks: "\n[outbox]\nmax_bytes = 1048576\n", ..Layout::plugs(3) };
     let mut desk = Desk::with(Encoding::Json, layout).await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     keep_address(&desk, &look)?;
     let Some(prometheus) = Prometheus::start(look.address()).await? else { return Ok(()) };
     let mut fired = Vec::new();
@@ -117,7 +117,7 @@ async fn alerts_fire_for_a_clock_that_nobody_set_and_a_certificate_near_its_end(
     identify(&desk.site, &issued)?;
     desk.agent.take().context("it runs")?.stop().await?;
     desk.start().await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     let Some(prometheus) = Prometheus::start(look.address()).await? else { return Ok(()) };
     prometheus.fires("EdgeAgentClockUnsynced").await?;
     prometheus.fires("EdgeAgentCertificateExpiring").await

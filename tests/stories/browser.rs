@@ -35,7 +35,7 @@ fn countdown(station: &str) -> Result<u64> {
 #[tokio::test]
 async fn a_browser_shows_stations_counting_down_and_what_needs_attention() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 3).await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     let body = json!({
         "session": "s-1", "station": "pc-1", "duration_ms": 3_000_000, "label": "<b>seat</b> 1"
     });
@@ -66,7 +66,7 @@ async fn a_browser_shows_stations_counting_down_and_what_needs_attention() -> Re
 #[tokio::test]
 async fn a_browser_counts_on_and_says_so_when_the_agent_goes_away() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 1).await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     let body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 3_000_000 });
     desk.ask("session.start", body).await?;
     desk.told("session.started").await?;

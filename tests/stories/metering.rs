@@ -49,7 +49,7 @@ fn start(session: &str, station: &str, duration_ms: u64) -> Value {
 async fn a_session_tells_what_it_used_and_whoever_looks_sees_the_load() -> Result<()> {
     for encoding in [Encoding::Json, Encoding::Cbor] {
         let mut desk = kitchen(encoding).await?;
-        let look = Look::at(&desk.site)?;
+        let look = Look::at(&desk.site).await?;
         desk.ask("session.start", start("s-1", "kitchen", 8_000)).await?;
         desk.told("session.started").await?;
         let oven = |report: &Value| {

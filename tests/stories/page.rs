@@ -18,7 +18,7 @@ use tokio::process::Command;
 #[tokio::test]
 async fn the_page_tells_what_status_tells() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 2).await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     let body =
         json!({ "session": "s-1", "station": "pc-2", "duration_ms": 60_000, "label": "seat 2" });
     desk.ask("session.start", body).await?;
@@ -69,7 +69,7 @@ async fn the_page_tells_what_status_tells() -> Result<()> {
 #[tokio::test]
 async fn a_fault_is_shown_with_its_beginning_and_goes_when_it_is_over() -> Result<()> {
     let mut desk = Desk::open(Encoding::Json, 1).await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     look.report(|report| report["state"]["outlets"][0]["on"] == false).await?;
     desk.plug(1).set_fault(Fault::Unreachable);
     desk.told("outlet.fault").await?;
@@ -94,7 +94,7 @@ async fn a_fault_is_shown_with_its_beginning_and_goes_when_it_is_over() -> Resul
 #[tokio::test]
 async fn metrics_count_what_happened() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 1).await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     let start = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 300 });
     desk.ask("session.start", start).await?;
     desk.told("session.ended").await?;
@@ -196,7 +196,7 @@ async fn median_late_ms(desk: &mut Desk, name: &str) -> Result<u64> {
 #[tokio::test]
 async fn a_crowd_that_looks_delays_no_off() -> Result<()> {
     let mut desk = Desk::open(Encoding::Cbor, 1).await?;
-    let look = Look::at(&desk.site)?;
+    let look = Look::at(&desk.site).await?;
     let quiet_ms = median_late_ms(&mut desk, "quiet").await?;
     let crowd = Crowd::gather(&look, 100);
     // And some who never finish asking, or never read.
@@ -225,7 +225,7 @@ async fn an_agent_goes_on_without_a_page_where_its_address_is_taken_or_empty() -
         std::fs::remove_file(desk.site.folder().join("agent.log"))?;
         desk.start().await?;
         desk.caught_up().await?;
-        assert!(Look::at(&desk.site).is_err(), "no page at {listen:?}");
+        assert!(Look::at(&desk.site).await.is_err(), "no page at {listen:?}");
         let log = std::fs::read_to_string(desk.site.folder().join("agent.log"))?;
         assert_eq!(log.contains("the page can't be opened"), !listen.is_empty(), "{log}");
     }
