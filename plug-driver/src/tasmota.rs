@@ -311,7 +311,7 @@ impl Tasmota {
         Fault::Contradicted { expected: told(expected), found }
     }
 
-    fn reading(&self, state: State, timers: &Timers) -> Reading {
+    fn reading(&mut self, state: State, timers: &Timers) -> Reading {
         let lease = match (timers, timers.remaining(self.plug.relay())) {
             (Timers::Absent, _) => LeaseReading::Unsupported,
             (_, Some(remaining)) => LeaseReading::Remaining(remaining),
@@ -325,7 +325,7 @@ impl Tasmota {
             boot_count,
             power_w: None,
             energy_wh: None,
-            trip: None,
+            trip: self.plug.trip(state.on),
         }
     }
 

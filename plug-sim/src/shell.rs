@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub use mqtt::Broker;
 
-use crate::{Asked, By, Device, Fault, PlugClock, Profile, Restart, time};
+use crate::{Asked, By, Device, Family, Fault, PlugClock, Profile, Restart, time};
 
 /// A relay that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,12 @@ impl FakePlug {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Whose firmware it has.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.shared.look(|device| device.profile().family)
     }
 
     /// Where it listens.

@@ -11,6 +11,7 @@ mod command;
 mod discovery;
 mod mqtt;
 mod power;
+mod power_limit;
 mod rules;
 mod settings;
 mod status;
@@ -63,6 +64,7 @@ pub(crate) struct Tasmota {
     pulses: Vec<Pulse>,
     timed: Vec<Timed>,
     rule_timers: [Option<Duration>; RULE_TIMERS],
+    limit: power_limit::PowerLimit,
     rules: [Rule; 3],
     /// The rule engine is at work at every moment that a rule timer ends.
     pub(crate) rules_busy: bool,
@@ -93,6 +95,7 @@ impl Tasmota {
             board,
             timed: vec![],
             rule_timers: [None; RULE_TIMERS],
+            limit: power_limit::PowerLimit::default(),
             rules: Default::default(),
             rules_busy: false,
             options: BTreeMap::from([(0, 1), (34, 200), (36, 1), (42, 90), (128, 1)]),
@@ -128,6 +131,7 @@ impl Tasmota {
     pub(crate) fn restart(&mut self, kind: Restart) {
         self.timed.clear();
         self.rule_timers = [None; RULE_TIMERS];
+        self.limit = power_limit::PowerLimit::default();
         self.backlog.clear();
         self.board.booted = self.board.now;
         self.board.boot_count += 1;

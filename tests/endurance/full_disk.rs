@@ -27,14 +27,14 @@ const DISK_BYTES: u64 = 96 << 20;
 /// Sessions that end while the disk is full, each on a plug of its own; one more ends after it.
 const SESSIONS: usize = 5;
 /// From a session's start to the first end: the disk has to be full, and told, before that.
-const LEAD_MS: u64 = 10_000;
+const LEAD_MS: u64 = 12_400;
 /// Tasks that come while the disk is full.
 const TASKS: usize = 8;
 /// How often somebody else takes what became free.
 const GREED: Duration = Duration::from_millis(50);
 
 fn full_for() -> Duration {
-    Duration::from_secs(if is_long() { 600 } else { 12 })
+    Duration::from_secs(if is_long() { 600 } else { 10 })
 }
 
 /// A log of somebody else, say, that takes all there is, until it is told to stop.
@@ -81,11 +81,12 @@ impl Course {
         service.says_at_last("READY=1").await?;
         desk.told("node.link").await?;
         let mut off_at = vec![];
-        let step_ms = u64::try_from(full_for().as_millis())? / (SESSIONS as u64);
+        let step_ms = u64::try_from(full_for().as_millis())? / (SESSIONS as u64 - 1);
+        let nth_ms = |number: usize| LEAD_MS + step_ms * (number as u64 - 1);
         for number in 1..=SESSIONS {
-            off_at.push(start(&mut desk, number, LEAD_MS + step_ms * (number as u64)).await?);
+            off_at.push(start(&mut desk, number, nth_ms(number)).await?);
         }
-        let after_ms = LEAD_MS + step_ms * (SESSIONS as u64) + 8_000;
+        let after_ms = nth_ms(SESSIONS) + 8_000;
         off_at.push(start(&mut desk, SESSIONS + 1, after_ms).await?);
         let before = Vitals::of(service.pid()?)?;
         let machine = Metronome::start();

@@ -45,10 +45,11 @@ async fn a_hung_agent_is_ended_and_started_and_every_session_ends_by_it_or_by_it
         // One ends while the agent hangs, one about when it is started again, one after that.
         let [during, around, after] =
             ["during", "around", "after"].map(|at| format!("{at}-{round}"));
+        // Its next sign of life may be half of that away.
+        service.says_at_last("WATCHDOG=1").await?;
         let during_at = start_named(&mut desk, &during, 1, 3_000).await?;
         let around_at = start_named(&mut desk, &around, 2, patience_ms).await?;
         let after_at = start_named(&mut desk, &after, 3, patience_ms + 8_000).await?;
-        service.says_at_last("WATCHDOG=1").await?;
         service.signal(Signal::SIGSTOP)?;
         let stopped_at = now_ms();
         ensure!(stopped_at < during_at, "the machine is too slow for this test");

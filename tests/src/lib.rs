@@ -45,7 +45,7 @@ use edge_protocol::event::{Event, What};
 use edge_protocol::id::CommandId;
 use edgectl::lab::agent::Agent;
 use edgectl::lab::site::Site;
-use plug_sim::{FakePlug, Profile};
+use plug_sim::{FakePlug, Family, Profile};
 
 /// Nothing that a story waits for takes longer, on a slow machine either.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,7 +73,11 @@ pub async fn within<T>(what: &str, future: impl Future<Output = Result<T>>) -> R
 /// The outlet `id` on `plug`, as configured.
 #[must_use]
 pub fn outlet(id: &str, plug: &FakePlug) -> String {
-    format!("[[outlet]]\nid = \"{id}\"\ndriver = \"tasmota\"\nurl = \"{}\"\n", plug.url())
+    let driver = match plug.family() {
+        Family::Tasmota => "tasmota",
+        Family::ShellyGen1 | Family::ShellyGen2 => "shelly",
+    };
+    format!("[[outlet]]\nid = \"{id}\"\ndriver = \"{driver}\"\nurl = \"{}\"\n", plug.url())
 }
 
 /// The station `id` of `outlets`, as configured.

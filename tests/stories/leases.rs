@@ -75,6 +75,21 @@ async fn the_oldest_plug_is_leased_from_on_to_end() -> Result<()> {
     the_lease_is_kept(Profile::tasmota_8_5()).await
 }
 
+#[tokio::test]
+async fn a_shelly_of_the_first_generation_is_leased_from_on_to_end() -> Result<()> {
+    the_lease_is_kept(Profile::shelly_gen1()).await
+}
+
+#[tokio::test]
+async fn a_shelly_of_a_later_generation_is_leased_from_on_to_end() -> Result<()> {
+    the_lease_is_kept(Profile::shelly_gen2_1_7()).await
+}
+
+#[tokio::test]
+async fn today_s_shelly_is_leased_from_on_to_end() -> Result<()> {
+    the_lease_is_kept(Profile::shelly_gen2_2_0()).await
+}
+
 /// A build that has left the rules out, and so `RuleTimer` too.
 fn without_rules(profile: Profile) -> Profile {
     Profile { rules: false, ..profile }
@@ -155,9 +170,13 @@ async fn a_plug_is_never_on_without_a_lease() -> Result<()> {
 
 #[tokio::test]
 async fn a_plug_whose_node_has_died_cuts_the_power_by_itself() -> Result<()> {
-    for profile in
-        [Profile::tasmota_14_4(), Profile::tasmota_12_4(), without_rules(Profile::tasmota_12_4())]
-    {
+    for profile in [
+        Profile::tasmota_14_4(),
+        Profile::tasmota_12_4(),
+        without_rules(Profile::tasmota_12_4()),
+        Profile::shelly_gen1(),
+        Profile::shelly_gen2_2_0(),
+    ] {
         let mut desk = with(profile).await?;
         let body = json!({ "session": "s-1", "station": "pc-1", "duration_ms": 1_500 });
         desk.ask("session.start", body).await?;

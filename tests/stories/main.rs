@@ -39,4 +39,5 @@ mod session;
 mod stations;
 mod supervised;
 mod topics;
+mod trips;
 mod unsynced;

@@ -274,3 +274,26 @@ async fn the_doctor_finds_and_mends_a_plug_at_a_broker_with_and_without_an_agent
     assert!(venue.switched().is_empty());
     Ok(())
 }
+
+#[tokio::test]
+async fn what_max_power_switches_off_is_told_as_that_and_is_no_thumb() -> Result<()> {
+    let mut venue = Venue::open(Profile::tasmota_14_4()).await?;
+    for setting in ["MaxPower 100", "MaxPowerHold 2"] {
+        venue.plug().console(setting);
+    }
+    venue.starts(60_000).await?;
+    venue.plug().set_power_w(1, 2_000.0);
+    let fault = venue.desk.told("outlet.fault").await?;
+    assert_eq!(text(&fault, "fault"), "refused");
+    assert_eq!(text(&fault, "message"), "it switched itself off: overpower");
+    let thumbs = venue.desk.all("outlet.changed", "plug-1");
+    assert!(thumbs.iter().all(|it| text(it, "by") != "button"), "{thumbs:?}");
+
+    venue.plug().set_power_w(1, 60.0);
+    venue.desk.ask("session.pause", json!({ "session": "s-1" })).await?;
+    venue.desk.told("session.paused").await?;
+    venue.desk.ask("session.resume", json!({ "session": "s-1" })).await?;
+    venue.desk.told("outlet.recovered").await?;
+    assert_eq!(venue.switched(), [ON, (false, By::Protection), ON]);
+    Ok(())
+}

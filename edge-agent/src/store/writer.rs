@@ -69,6 +69,8 @@ pub(super) struct Writer {
 pub(super) struct Pace {
     pub(super) mark_synced_ms: u64,
     pub(super) space_checked_ms: u64,
+    /// Something was written since.
+    pub(super) written: bool,
 }
 
 /// What is known of a failure while it lasts.
@@ -117,13 +119,13 @@ impl Writer {
         step!("store.ended");
     }
 
-    /// Waits for a request. Wakes by itself only while a mark is unsynced or space is low, so an
-    /// idle store costs nothing.
+    /// Waits for a request. Wakes by itself only while a mark is unsynced, once after writing to see
+    /// what space that has left, and while space is low, so an idle store costs nothing.
     fn next(&mut self, requests: &Receiver<Request>) -> Option<Request> {
         loop {
             let pause_ms = if self.mark.is_unsynced() {
                 MARK_SYNC_MS
-            } else if self.space.level() == SpaceLevel::Low {
+            } else if self.pace.written || self.space.level() == SpaceLevel::Low {
                 SPACE_CHECK_MS
             } else {
                 return requests.recv().ok();
@@ -151,6 +153,7 @@ impl Writer {
         })?;
         self.position = position;
         self.durable = Some(position);
+        self.pace.written = true;
         self.follow();
         step!("batch.followed");
         self.say(Completion::Stored { through: last.number });
@@ -260,6 +263,7 @@ impl Writer {
 
     fn check_space(&mut self) {
         self.pace.space_checked_ms = (self.boot_ms)();
+        self.pace.written = false;
         if let Some(level) = self.space.check() {
             self.say(Completion::Space(level));
         }

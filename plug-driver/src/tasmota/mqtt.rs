@@ -4,7 +4,7 @@
 //! `STATUS`, `STATUS1` and on, and with `SetOption4` under the command's own name. So the topic of an
 //! answer says little: the key in it tells (see [`question`]). An answer that somebody else asked for
 //! looks the same; it is as true, and a switch is read back anyhow. What the plug says unasked is passed
-//! over, since the next poll finds it.
+//! over, since the next poll finds it; but for why it switched itself off, which is told only then.
 //!
 //! A command must never act late, so it goes out at most once (QoS 0), is never retained, and only over a
 //! connection that stands: [`Line::Up`] is of one connection, and what has not gone out with it is lost
@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::Fault;
 use crate::http::{Hurry, Patience, REPLY_LIMIT};
+use crate::trip::Trip;
 use crate::turn::Turns;
 use question::{Gathering, Question};
 pub use topics::PlugTopics;
@@ -72,8 +73,16 @@ struct Plug {
     /// What it says, to whoever asks it something at that moment. Nothing is kept for later.
     said: broadcast::Sender<Arc<[u8]>>,
     turns: Arc<Turns>,
+    trips: watch::Sender<Trips>,
     /// The keys of answers that may still come to questions that were given up.
     owed: Mutex<BTreeSet<String>>,
+}
+
+/// How often a plug has told that it switched itself off, and why the last time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Trips {
+    pub(super) count: u64,
+    pub(super) last: Option<Trip>,
 }
 
 impl MqttPlug {
@@ -82,8 +91,8 @@ impl MqttPlug {
     pub fn new(broker: &str, topics: PlugTopics, line: watch::Receiver<Line>) -> Self {
         let turns = Turns::of(&format!("{broker}/{}", topics.command("")), 0);
         let (online, said) = (watch::channel(None).0, broadcast::channel(HEARD_AT_ONCE).0);
-        let (broker, owed) = (broker.to_owned(), Mutex::default());
-        Self(Arc::new(Plug { broker, topics, line, online, said, turns, owed }))
+        let (broker, trips, owed) = (broker.to_owned(), watch::Sender::default(), Mutex::default());
+        Self(Arc::new(Plug { broker, topics, line, online, said, turns, trips, owed }))
     }
 
     /// What to subscribe to on its behalf.
@@ -101,6 +110,14 @@ impl MqttPlug {
                 b"Offline" => Some(false),
                 _ => None,
             });
+        } else if topic == self.0.topics.warning() {
+            // It says so before it switches, and all its relays.
+            if let Some(trip) = trip_of(payload).filter(|_| !retained) {
+                let once_more = |trips: &mut Trips| {
+                    *trips = Trips { count: trips.count + 1, last: Some(trip) };
+                };
+                self.0.trips.send_modify(once_more);
+            }
         } else if self.0.topics.is_answer(topic) && !retained && payload.len() <= REPLY_LIMIT {
             // Nobody may be asking.
             let _ = self.0.said.send(payload.into());
@@ -121,6 +138,11 @@ impl MqttPlug {
     /// The turns at this plug.
     pub(super) fn turns(&self) -> &Turns {
         &self.0.turns
+    }
+
+    /// The trips that it has told of.
+    pub(super) fn trips(&self) -> Trips {
+        *self.0.trips.borrow()
     }
 
     /// Sends `command` when it is its turn and gives the answer to it: the first that `agrees`, else one
@@ -246,6 +268,21 @@ impl MqttPlug {
 
     fn away(&self, reason: String) -> Fault {
         Fault::NoBroker { broker: self.0.broker.clone(), reason }
+    }
+}
+
+/// What a warning says of why the plug switches itself off. Tasmota's own words, in no firmware
+/// translated (arendst/Tasmota `i18n.h`, `xdrv_03_energy`); the second is its last try.
+fn trip_of(warning: &[u8]) -> Option<Trip> {
+    if warning.len() > REPLY_LIMIT {
+        return None;
+    }
+    let warning: serde_json::Value = serde_json::from_slice(warning).ok()?;
+    let says = |key: &str| warning.get(key).is_some();
+    if says("MaxPowerReached") || says("MaxPowerReachedRetry") {
+        Some(Trip::Overpower)
+    } else {
+        says("MaxEnergyReached").then_some(Trip::Other)
     }
 }
 

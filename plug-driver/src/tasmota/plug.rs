@@ -15,7 +15,7 @@ use super::rule::Part;
 use super::wire::Wire;
 use crate::error::Fault;
 use crate::http::Hurry;
-use crate::{Capabilities, LONGEST_LEASE, LeaseLimits, Rest};
+use crate::{Capabilities, LONGEST_LEASE, LeaseLimits, Rest, Trip};
 
 /// What the rule of a lease by rule timer consists of: its end, and an off after a restart, which
 /// loses the timer and may bring the relay back on.
@@ -34,6 +34,8 @@ pub(super) struct Plug {
     login: Login,
     capabilities: Capabilities,
     last_uptime: Option<Duration>,
+    /// How often the plug had told of a trip when the relay was last seen on.
+    past_trips: u64,
     found: Found,
 }
 
@@ -79,6 +81,7 @@ impl Plug {
             // What every Tasmota can do at least.
             capabilities: Capabilities { lease: limits(PULSE_TIME_STEP), meters: false },
             last_uptime: None,
+            past_trips: 0,
             found: Found::default(),
         }
     }
@@ -238,6 +241,15 @@ impl Plug {
         let told = reply.value("SetOption21").ok().and_then(|value| words.read(value));
         self.found.meters_open = Some(told == Some(true));
         Ok(told == Some(true))
+    }
+
+    /// Why the relay switched itself off since it was last seen on, where the plug has told.
+    pub(super) fn trip(&mut self, on: bool) -> Option<Trip> {
+        let trips = self.wire.trips();
+        if on {
+            self.past_trips = trips.count;
+        }
+        trips.last.filter(|_| trips.count > self.past_trips)
     }
 
     fn note_meter(&mut self, load: Option<Load>) {

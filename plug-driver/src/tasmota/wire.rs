@@ -2,7 +2,7 @@
 //! answer must say, is the same.
 
 use super::http::{Endpoint, Login};
-use super::mqtt::MqttPlug;
+use super::mqtt::{MqttPlug, Trips};
 use crate::error::Fault;
 use crate::http::Hurry;
 use crate::turn::Turns;
@@ -36,6 +36,14 @@ impl Wire {
         match self {
             Self::Http(_) => true,
             Self::Mqtt(_) => false,
+        }
+    }
+
+    /// The trips that the plug has told of. It does so at a broker only.
+    pub(super) fn trips(&self) -> Trips {
+        match self {
+            Self::Http(_) => Trips::default(),
+            Self::Mqtt(plug) => plug.trips(),
         }
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::command::Line;
 use super::{Tasmota, status};
 use crate::By;
+use crate::time::iso8601;
 
 /// An MQTT message, at quality of service 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +151,15 @@ impl Tasmota {
         self.link.tele_at = (self.link.connected && period > 0).then_some(next);
     }
 
+    /// What it says before it switches off by itself.
+    pub(super) fn warn(&mut self, what: &str, value: Value) {
+        let now = self.board.wall_ms(self.board.now);
+        let mut warning = json!({ "Time": iso8601(now) });
+        warning[what] = value;
+        let warning = self.render(&warning);
+        self.say("stat", "WARNING", warning, false);
+    }
+
     pub(crate) fn take_messages(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.link.out)
     }
@@ -261,6 +271,39 @@ mod tests {
         let topics: Vec<String> = said(&mut plug).into_iter().map(|(topic, _)| topic).collect();
         let names = ["stat/{}/RESULT", "stat/{}/POWER", "tele/{}/STATE", "tele/{}/SENSOR"];
         assert_eq!(topics, names.map(|name| name.replace("{}", "tasmota_C2D3E4")));
+    }
+
+    #[test]
+    fn what_max_power_switches_off_is_warned_of_first() {
+        let mut plug = linked(Profile { relays: 2, ..Profile::tasmota_14_4() });
+        for command in ["MaxPower 100", "MaxPowerHold 3", "Power1 ON", "Power2 ON"] {
+            plug.console(command);
+        }
+        plug.mqtt_take();
+        plug.advance(std::time::Duration::from_secs(3));
+        assert!(plug.is_on(1) && plug.is_on(2), "it has some patience");
+        plug.advance(std::time::Duration::from_secs(1));
+        assert!(!plug.is_on(1) && !plug.is_on(2));
+        assert!(plug.history().iter().rev().take(2).all(|off| off.by == crate::By::Protection));
+        let said = said(&mut plug);
+        assert_eq!(said[0].0, "stat/tasmota_C2D3E4/WARNING");
+        assert!(said[0].1.contains(r#""MaxPowerReached":120"#), "{said:?}");
+        assert_eq!(said[1], pair("stat/tasmota_C2D3E4/RESULT", r#"{"POWER1":"OFF"}"#));
+    }
+
+    #[test]
+    fn what_is_too_much_for_a_moment_only_passes() {
+        let mut plug = linked(Profile::tasmota_14_4());
+        for command in ["MaxPower 50", "MaxPowerHold 3", "Power1 ON"] {
+            plug.console(command);
+        }
+        for _ in 0..5 {
+            plug.set_power_w(1, 60.0);
+            plug.advance(std::time::Duration::from_millis(2_600));
+            plug.set_power_w(1, 40.0);
+            plug.advance(std::time::Duration::from_millis(1_400));
+        }
+        assert!(plug.is_on(1));
     }
 
     #[test]

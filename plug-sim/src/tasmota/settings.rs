@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::command::Line;
 use super::{Action, Tasmota};
 
-/// Settings that are numbers and change nothing that we imitate: their name, and the highest.
-const NUMBERS: [(&str, u32); 6] = [
+/// Settings that are plain numbers: their name, and the highest.
+const NUMBERS: [(&str, u32); 7] = [
     ("SaveData", 3_600),
     ("MaxPower", 3_600),
+    ("MaxPowerHold", 250),
     ("TelePeriod", 3_600),
     ("WebLog", 4),
     ("SensorRetain", 1),

@@ -1,5 +1,5 @@
 //! What the plug does by itself: `PulseTime`, `TimedPower`, `RuleTimer`, `Backlog`, the periodic
-//! messages.
+//! messages, and when the meter is looked at.
 //!
 //! Source: arendst/Tasmota `support_tasmota.ino` (`SetPulseTimer`), `support_command.ino`
 //! (`CmndTimedPower`), `xdrv_10_rules` (`RulesEverySecond`).
@@ -14,7 +14,7 @@ const BACKLOG: usize = 30;
 /// How often the firmware looks at each kind of timer.
 const PULSE_TICK: Duration = Duration::from_millis(100);
 const TIMED_TICK: Duration = Duration::from_millis(50);
-const RULE_TICK: Duration = Duration::from_secs(1);
+pub(super) const RULE_TICK: Duration = Duration::from_secs(1);
 
 /// What is due.
 enum Due {
@@ -23,6 +23,7 @@ enum Due {
     Rule(usize),
     Backlog,
     Tele,
+    Look,
 }
 
 impl Tasmota {
@@ -100,6 +101,7 @@ impl Tasmota {
                 }
             }
             Due::Tele => self.publish_tele(),
+            Due::Look => self.look(),
         }
     }
 
@@ -142,7 +144,9 @@ impl Tasmota {
             rules.filter_map(|(timer, at)| at.map(|at| (tick(at, RULE_TICK), Due::Rule(timer))));
         let backlog = (!self.backlog.is_empty()).then_some((self.backlog_at, Due::Backlog));
         let tele = self.link.tele_at.map(|at| (at, Due::Tele));
-        pulses.chain(timed).chain(rules).chain(backlog).chain(tele).min_by_key(|(at, _)| *at)
+        let look = self.next_look().map(|at| (tick(at, RULE_TICK), Due::Look));
+        let switching = pulses.chain(timed).chain(rules).chain(backlog);
+        switching.chain(tele).chain(look).min_by_key(|(at, _)| *at)
     }
 }
 

@@ -150,6 +150,28 @@ fn low_space_is_told_before_the_reserve_makes_room() {
 }
 
 #[test]
+fn low_space_is_told_soon_after_the_last_write_though_no_other_comes() {
+    // Space was looked at only along with a write, three seconds after the look before: a node that
+    // had just written learned of a full disk with the next session's end, and called itself ready
+    // for work until then.
+    let Some(small) = Small::mount() else {
+        let mut err = io::stderr();
+        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
+        return;
+    };
+    let spacious = Options { reserve_bytes: 1 << 20, min_free_bytes: 1 << 20, ..options() };
+    let mut store = open(&small.0.path().join("data"), spacious).unwrap();
+    store.journal.submit(numbered(1));
+    store.await_stored(1);
+    fill(small.0.path());
+    let filled = fs::OpenOptions::new().write(true).open(small.0.path().join("fill")).unwrap();
+    filled.set_len(filled.metadata().unwrap().len() - (512 << 10)).unwrap();
+    store.journal.submit(numbered(2));
+    store.await_stored(2);
+    assert!(matches!(store.next(), Completion::Space(SpaceLevel::Low)));
+}
+
+#[test]
 fn a_start_on_a_full_disk_keeps_the_store() {
     let Some(small) = Small::mount() else {
         let mut err = io::stderr();

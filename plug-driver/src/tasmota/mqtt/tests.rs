@@ -1,6 +1,8 @@
 use plug_sim::{Device, Profile};
 
 use super::*;
+use crate::tasmota::plug::Plug;
+use crate::tasmota::wire::Wire;
 use crate::{AnyOutlet, FindingState, Kind, LeaseReading, Outlet as _};
 
 /// A plug's end of a connection, played by hand.
@@ -287,5 +289,32 @@ async fn every_firmware_is_switched_leased_read_and_audited_as_over_http() {
         }
         let left = outlet.audit().await.unwrap();
         assert!(left.iter().all(|it| it.state == FindingState::Good), "{name}: {left:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warning_that_it_switches_itself_off_is_kept_until_the_relay_is_on_again() {
+    let bench = bench("192.0.2.40:1");
+    let warning = "stat/tasmota_C2D3E4/WARNING";
+    let mut relay = Plug::new(Wire::Mqtt(bench.plug.clone()), 1);
+    assert_eq!(relay.trip(true), None);
+    for (topic, payload, retained) in [
+        ("stat/another/WARNING", r#"{"MaxPowerReached":120}"#, false),
+        (warning, r#"{"MaxPowerReached":120}"#, true),
+        (warning, r#"{"WARNING":"Need user"}"#, false),
+        (warning, "MaxPowerReached", false),
+    ] {
+        bench.plug.hear(topic, payload.as_bytes(), retained);
+        assert_eq!(relay.trip(false), None, "{payload}");
+    }
+    for (payload, trip) in [
+        (r#"{"Time":"2026-11-28T05:00:00","MaxPowerReached":120}"#, Trip::Overpower),
+        (r#"{"MaxPowerReached":"120 W"}"#, Trip::Overpower),
+        (r#"{"MaxPowerReachedRetry":"OFF"}"#, Trip::Overpower),
+        (r#"{"MaxEnergyReached":"1.234"}"#, Trip::Other),
+    ] {
+        bench.plug.hear(warning, payload.as_bytes(), false);
+        assert_eq!((relay.trip(false), relay.trip(false)), (Some(trip), Some(trip)), "{payload}");
+        assert_eq!((relay.trip(true), relay.trip(false)), (None, None));
     }
 }

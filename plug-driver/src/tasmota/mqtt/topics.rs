@@ -65,6 +65,11 @@ impl PlugTopics {
         topic.strip_prefix(&self.under("stat", "")).is_some_and(|name| !name.contains('/'))
     }
 
+    /// Where it says that it switches itself off.
+    pub(super) fn warning(&self) -> String {
+        self.under("stat", "WARNING")
+    }
+
     /// Where the broker keeps whether the plug is there.
     pub(super) fn will(&self) -> String {
         self.under("tele", "LWT")
