@@ -111,7 +111,7 @@ impl Watched {
         }
         if self.looked.elapsed() > LOOK {
             self.looked = Instant::now();
-            self.peak_bytes = self.peak_bytes.max(Vitals::of(self.pid)?.rss_bytes);
+            self.peak_bytes = self.peak_bytes.max(Vitals::of(self.pid)?.own_bytes);
         }
         Ok(())
     }

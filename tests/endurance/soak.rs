@@ -176,7 +176,7 @@ async fn days_of_work_leave_memory_descriptors_and_disk_as_they_are() -> Result<
 
     let (first, second) = looks.split_at(looks.len() / 2);
     let most = |looks: &[Vitals], of: fn(&Vitals) -> usize| looks.iter().map(of).max().unwrap_or(0);
-    let memory: Vec<f64> = second.iter().map(|look| bytes(look.rss_bytes)).collect();
+    let memory: Vec<f64> = second.iter().map(|look| bytes(look.own_bytes)).collect();
     let risen = rise(&memory);
     let new_ids = bytes(ids[ids.len() - 1] - ids[first.len()]);
     figure("soak", "s", begun.elapsed().as_secs());
@@ -185,7 +185,7 @@ async fn days_of_work_leave_memory_descriptors_and_disk_as_they_are() -> Result<
     figure("soak", "commands", soak.commands);
     figure("soak", "events", soak.node.tally.last_seq);
     figure("soak", "connections", soak.node.tally.links);
-    figure("soak", "MiB of memory", second[second.len() - 1].rss_bytes >> 20);
+    figure("soak", "MiB of memory", second[second.len() - 1].own_bytes >> 20);
     figure("soak", "KiB risen over the second half", (risen / 1024.0).round());
     figure("soak", "ids to remember in the second half", new_ids);
     figure("soak", "descriptors", most(second, |look| look.descriptors));

@@ -11,8 +11,8 @@ pub const FLEETING: usize = 3;
 /// One look at a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vitals {
-    /// Resident memory.
-    pub rss_bytes: u64,
+    /// Resident memory of its own. The pages of its program come and go with what others need.
+    pub own_bytes: u64,
     /// Open file descriptors.
     pub descriptors: usize,
     /// Threads.
@@ -27,11 +27,11 @@ impl Vitals {
     pub fn of(pid: u32) -> Result<Self> {
         let folder = Path::new("/proc").join(pid.to_string());
         let status = fs::read_to_string(folder.join("status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
         let kilobytes: u64 = kilobytes.context("it has ended")?.parse()?;
         Ok(Self {
-            rss_bytes: kilobytes * 1024,
+            own_bytes: kilobytes * 1024,
             descriptors: fs::read_dir(folder.join("fd"))?.count(),
             threads: fs::read_dir(folder.join("task"))?.count(),
         })
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn this_process_has_vitals() -> Result<()> {
         let own = Vitals::of(std::process::id())?;
-        assert!(own.rss_bytes > 100_000 && own.descriptors >= 3 && own.threads >= 1);
+        assert!(own.own_bytes > 100_000 && own.descriptors >= 3 && own.threads >= 1);
         Ok(())
     }
 }
