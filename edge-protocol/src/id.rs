@@ -1,9 +1,11 @@
 //! Identifiers: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, one type a noun so that none stands in for another.
+//! A clone shares the text: ids are handed on with every decision and every event.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::MAX_ID_BYTES;
 
@@ -14,7 +16,7 @@ pub struct InvalidId {
     text: String,
 }
 
-fn parse(text: &str) -> Result<Box<str>, InvalidId> {
+fn parse(text: &str) -> Result<Arc<str>, InvalidId> {
     let tail = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let mut bytes = text.bytes();
     let legal = text.len() <= MAX_ID_BYTES
@@ -26,9 +28,8 @@ fn parse(text: &str) -> Result<Box<str>, InvalidId> {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(transparent)]
-        pub struct $name(Box<str>);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The identifier as text.
@@ -43,6 +44,12 @@ macro_rules! ids {
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 parse(text).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 

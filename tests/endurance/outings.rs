@@ -12,7 +12,7 @@ pub(crate) const ALIVE_MS: u64 = 1_000;
 /// Never more than this after it when the node has died.
 pub(crate) const LEASED_MS: u64 = 15_000;
 /// What may lie between two looks at the same clock.
-const GRAIN_MS: u64 = 5;
+pub(crate) const GRAIN_MS: u64 = 5;
 
 /// How power was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,8 @@ use crate::venue::Venue;
 
 /// A slow plug takes seconds; one that takes longer is not reached.
 const READ_PATIENCE: Duration = Duration::from_secs(8);
+/// What to do about a setting that only a person can set.
+const BY_HAND: &str = "set it on the plug's own page";
 
 pub(super) async fn check(
     config: &Config,
@@ -67,18 +69,32 @@ struct Unreached {
     remedy: &'static str,
 }
 
-const LOOK_FOR_IT: &str =
-    "give it power and a network, and check its url (`edge-agent discover` finds plugs)";
-const LOOK_FOR_IT_AT_THE_BROKER: &str =
-    "give it power and a network, and check its mqtt_topic and [plugs] mqtt";
-
+/// What to do about an outlet that is not reached,
 fn look_for_it(driver: &Driver) -> &'static str {
     match driver {
-        Driver::TasmotaMqtt { .. } => LOOK_FOR_IT_AT_THE_BROKER,
-        Driver::Tasmota { .. }
-        | Driver::Shelly { .. }
-        | Driver::Gpio { .. }
-        | Driver::Simulated { .. } => LOOK_FOR_IT,
+        Driver::Tasmota { .. } | Driver::Shelly { .. } => {
+            "give it power and a network, and check its url (`edge-agent discover` finds plugs)"
+        }
+        Driver::TasmotaMqtt { .. } => {
+            "give it power and a network, and check its mqtt_topic and [plugs] mqtt"
+        }
+        Driver::Gpio { keeper: Some(_), .. } => {
+            "systemctl restart edge-agent-keeper, and check [keeper] socket"
+        }
+        Driver::Gpio { keeper: None, .. } => "check its pin, backend and chip",
+        Driver::Simulated { .. } => "edge-agent doctor, again",
+    }
+}
+
+/// and about one that answers with a refusal.
+fn correct_it(driver: &Driver) -> &'static str {
+    match driver {
+        Driver::Tasmota { .. } | Driver::Shelly { .. } => {
+            "correct its url, username or password_file"
+        }
+        Driver::TasmotaMqtt { .. } => "correct its mqtt_topic, or look at the plug's own page",
+        Driver::Gpio { .. } => "correct its pin, backend or chip",
+        Driver::Simulated { .. } => "correct its [[outlet]] in the configuration",
     }
 }
 
@@ -130,7 +146,7 @@ async fn by_oneself(outlet: &OutletConfig, fix: bool) -> Found {
             };
         }
     };
-    let reading = read(&mut device, look_for_it(&outlet.driver)).await;
+    let reading = read(&mut device, &outlet.driver).await;
     let Ok(Reading { back, .. }) = &reading else {
         return Found { reading, audited: None, mended: None };
     };
@@ -150,16 +166,16 @@ async fn by_oneself(outlet: &OutletConfig, fix: bool) -> Found {
     Found { reading, audited: Some(audit::audit(&mut device).await), mended: None }
 }
 
-async fn read(device: &mut AnyOutlet, look_for_it: &'static str) -> Result<Reading, Unreached> {
+async fn read(device: &mut AnyOutlet, driver: &Driver) -> Result<Reading, Unreached> {
     let late = || {
         let reason = format!("no answer within {} s", READ_PATIENCE.as_secs());
-        Unreached { reason, remedy: look_for_it }
+        Unreached { reason, remedy: look_for_it(driver) }
     };
     let reading = timeout(READ_PATIENCE, device.read()).await.map_err(|_| late())?;
     let reading = reading.map_err(|error| {
         let remedy = match error.kind() {
-            Kind::Transient => look_for_it,
-            Kind::Refused => "correct its url, username or password_file",
+            Kind::Transient => look_for_it(driver),
+            Kind::Refused => correct_it(driver),
             Kind::Contradicted => "replace it: it says one thing and does another",
             Kind::Broken => "correct its [[outlet]] in the configuration",
         };
@@ -192,7 +208,7 @@ fn told(outlet: &OutletConfig, found: Found, lines: &mut Lines, changed: &mut Ve
             for failed in &mended.failed {
                 let check = format!("outlet {id} {}", failed.setting);
                 let found = format!("it could not be set: {}", failed.reason);
-                lines.wrong(check, found, "set it on the plug's own page");
+                lines.wrong(check, found, BY_HAND);
             }
         }
         Some(Err(reason)) => {
@@ -230,7 +246,7 @@ fn settings(outlet: &OutletConfig, audited: &Audited, lines: &mut Lines) {
             SettingState::Good => lines.ok(check, actual.clone()),
             SettingState::Mendable => lines.wrong(check, differs, "edge-agent doctor --fix"),
             SettingState::ByHand => {
-                lines.wrong(check, differs, format!("set it to {wanted} on the device by hand"));
+                lines.wrong(check, differs, BY_HAND);
             }
         }
     }

@@ -52,13 +52,32 @@ fn tls(error: &(dyn Error + 'static)) -> Option<String> {
     })
 }
 
-/// An error and its causes, joined.
-pub(super) fn chain(error: &ConnectionError) -> String {
+/// An error and its causes, joined. Some of rumqttc's say their cause themselves: it is not said twice.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
-        text = format!("{text}: {next}");
+        let next_text = next.to_string();
+        if !text.ends_with(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_an_error_has_said_itself_is_not_said_again() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let told = chain(&ConnectionError::Io(refused()));
+        assert_eq!(told.matches("connection refused").count(), 1, "{told}");
+        let told = chain(&ConnectionError::Tls(rumqttc::TlsError::Io(refused())));
+        assert_eq!(told.matches("connection refused").count(), 1, "{told}");
+    }
 }

@@ -54,7 +54,8 @@ pub(super) enum Phase {
     },
     Paused {
         rest_ms: u64,
-        resuming: bool,
+        /// Since when it may have power again.
+        resuming: Option<u64>,
     },
     Ending {
         deadline: u64,
@@ -183,7 +184,7 @@ impl Model {
                 {
                     deadline + session.grace_ms
                 }
-                Phase::Paused { resuming: true, .. } if own => FOR_EVER,
+                Phase::Paused { resuming: Some(_), .. } if own => FOR_EVER,
                 // How late exactly is not known to the node: at most so late.
                 Phase::Ending { .. } if own && !session.judged => FOR_EVER,
                 Phase::Ending { off, .. } if own && off + session.skew_ms > real => {

@@ -18,14 +18,14 @@ impl Model {
             Request::SessionExtend(extend) => self.extends(extend, real, instant)?,
             Request::SessionPause(of) => {
                 if let Phase::Paused { resuming, .. } = &mut self.session(&of.session)?.phase {
-                    *resuming = false;
+                    *resuming = None;
                 }
             }
             Request::SessionResume(of) => {
                 let session = self.session(&of.session)?;
                 session.warnings.0 = session.warnings.1;
                 if let Phase::Paused { resuming, .. } = &mut session.phase {
-                    *resuming = true;
+                    *resuming = Some(real);
                 }
             }
             Request::SessionTransfer(transfer) => {

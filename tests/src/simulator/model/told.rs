@@ -62,14 +62,17 @@ impl Model {
             What::SessionResumed(times) => {
                 let session = self.session(&times.session)?;
                 let deadline = times.ends_at_ms.map(real_of).unwrap_or(real);
-                if let Phase::Paused { rest_ms, .. } = session.phase
+                if let Phase::Paused { rest_ms, resuming } = session.phase
                     && session.skew_ms == 0
-                    && (deadline > real + rest_ms || deadline + 31_000 < real + rest_ms)
                 {
-                    let left = deadline.saturating_sub(real);
-                    return Err(format!(
-                        "a resume runs the rest: {rest_ms} ms were left, now {left}"
-                    ));
+                    // From the moment it had power, which a node that died meanwhile tells late.
+                    let (least, most) = (resuming.unwrap_or(real) + rest_ms, real + rest_ms);
+                    if !(least..=most).contains(&deadline) {
+                        let left = deadline.saturating_sub(real);
+                        return Err(format!(
+                            "a resume runs the rest: {rest_ms} ms were left, now {left}"
+                        ));
+                    }
                 }
                 session.phase = Phase::Active { deadline, moving: None };
             }
@@ -88,7 +91,7 @@ impl Model {
             }
             What::SessionRefused(problem) => match &mut self.session(&problem.session)?.phase {
                 Phase::Active { moving, .. } => *moving = None,
-                Phase::Paused { resuming, .. } => *resuming = false,
+                Phase::Paused { resuming, .. } => *resuming = None,
                 Phase::Pending { .. } | Phase::Ending { .. } => {}
             },
             _ => {}
@@ -118,7 +121,7 @@ impl Model {
             What::SessionPaused(rest) => {
                 let session = self.session(&rest.session)?;
                 session.agree("a pause keeps the remaining time", real + rest.remaining_ms)?;
-                session.phase = Phase::Paused { rest_ms: rest.remaining_ms, resuming: false };
+                session.phase = Phase::Paused { rest_ms: rest.remaining_ms, resuming: None };
             }
             What::NodeClock(clock) if !context.held_back => {
                 for named in &clock.sessions {
