@@ -12,9 +12,15 @@ use tests::program::Said;
 use tests::{Story, operator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-/// Relays and a plug, as a tech would name them.
-const OUTLETS: [&str; 4] =
-    ["--outlet", "relay-1=gpio:17,active-low", "--outlet", "plug-7=tasmota:http://127.0.0.1:1"];
+/// A relay and plugs, as a tech would name them.
+const OUTLETS: [&str; 6] = [
+    "--outlet",
+    "relay-1=gpio:17,active-low",
+    "--outlet",
+    "plug-7=tasmota:http://127.0.0.1:1",
+    "--outlet",
+    "plug-8=shelly:http://127.0.0.1:2,relay=2",
+];
 
 /// A machine, a package, and an authority of files. `None` where nobody may make machines.
 struct Bench {
@@ -75,6 +81,9 @@ async fn a_blank_machine_becomes_a_node_in_one_command_and_twice_is_once() -> Re
     assert_eq!(far.says("stat -c '%a %U' /etc/edge-agent/node.key")?.trim(), "600 edge-agent");
     let shown = far.says("edge-agent identity show")?;
     assert!(shown.starts_with("node         pi-7\n") && shown.contains("a site"), "{shown}");
+    let shelly = far.says("grep -A 3 plug-8 /etc/edge-agent/agent.toml")?;
+    let expected = "driver = \"shelly\"\nurl = \"http://127.0.0.1:2\"\nrelay = 2";
+    assert!(shelly.contains(expected), "{shelly}");
     let boot = far.says("cat /boot/firmware/config.txt")?;
     assert!(boot.starts_with("arm_64bit=1\n") && boot.contains("\ngpio=17=op,dh\n"), "{boot}");
 
