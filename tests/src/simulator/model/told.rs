@@ -190,12 +190,19 @@ impl Model {
             }
             What::SessionFailed(problem) => {
                 let session = self.session(&problem.session)?;
-                let began =
-                    matches!(session.phase, Phase::Pending { starts, .. } if starts <= real);
-                if began && problem.code == Code::Unpowered {
-                    self.over(&problem.session);
-                } else {
-                    self.sessions.remove(&problem.session);
+                let starts = match session.phase {
+                    Phase::Pending { starts, .. } if starts <= real => Some(starts),
+                    _ => None,
+                };
+                let outlets = session.outlets.clone();
+                match (problem.code, starts) {
+                    (Code::Unpowered, Some(_)) => self.over(&problem.session),
+                    // What was forced upon it ends with it; it may never have had its outlets.
+                    (Code::Expired, Some(starts)) => {
+                        self.sessions.remove(&problem.session);
+                        self.holds.retain(|id, hold| hold.set_at < starts || !outlets.contains(id));
+                    }
+                    (_, _) => drop(self.sessions.remove(&problem.session)),
                 }
             }
             _ => {}
