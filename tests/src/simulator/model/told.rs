@@ -197,10 +197,16 @@ impl Model {
                 let outlets = session.outlets.clone();
                 match (problem.code, starts) {
                     (Code::Unpowered, Some(_)) => self.over(&problem.session),
-                    // What was forced upon it ends with it; it may never have had its outlets.
+                    // What was forced upon it ends with it. Whether it had its outlets by then nobody
+                    // knows where the clock was wrong.
                     (Code::Expired, Some(starts)) => {
+                        let vague = session.vague;
                         self.sessions.remove(&problem.session);
-                        self.holds.retain(|id, hold| hold.set_at < starts || !outlets.contains(id));
+                        self.holds.retain(|id, hold| {
+                            let forced = hold.set_at >= starts && outlets.contains(id);
+                            hold.vague |= forced;
+                            !forced || vague
+                        });
                     }
                     (_, _) => drop(self.sessions.remove(&problem.session)),
                 }
