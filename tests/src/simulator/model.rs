@@ -68,7 +68,7 @@ pub(super) struct Hold {
     on: bool,
     until: u64,
     set_at: u64,
-    /// How much of it is left is not known for sure since a reboot.
+    /// Whether it is there still, or how much of it, is not known for sure.
     vague: bool,
 }
 

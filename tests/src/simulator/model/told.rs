@@ -197,16 +197,13 @@ impl Model {
                 let outlets = session.outlets.clone();
                 match (problem.code, starts) {
                     (Code::Unpowered, Some(_)) => self.over(&problem.session),
-                    // What was forced upon it ends with it. Whether it had its outlets by then nobody
-                    // knows where the clock was wrong.
+                    // What was forced upon it ends with it. Whether it had its outlets by then, only
+                    // the node knows.
                     (Code::Expired, Some(starts)) => {
-                        let vague = session.vague;
                         self.sessions.remove(&problem.session);
-                        self.holds.retain(|id, hold| {
-                            let forced = hold.set_at >= starts && outlets.contains(id);
-                            hold.vague |= forced;
-                            !forced || vague
-                        });
+                        for (id, hold) in &mut self.holds {
+                            hold.vague |= hold.set_at >= starts && outlets.contains(id);
+                        }
                     }
                     (_, _) => drop(self.sessions.remove(&problem.session)),
                 }
