@@ -87,9 +87,9 @@ impl Model {
                 let left = std::mem::replace(&mut session.outlets, outlets.clone());
                 if let Phase::Active { moving, .. } = &mut session.phase {
                     *moving = None;
+                    // What it lets go goes off, and that beats every hold.
+                    self.holds.retain(|id, _| !left.contains(id) || outlets.contains(id));
                 }
-                // What it lets go goes off, and that beats every hold.
-                self.holds.retain(|id, _| !left.contains(id) || outlets.contains(id));
             }
             What::SessionRefused(problem) => match &mut self.session(&problem.session)?.phase {
                 Phase::Active { moving, .. } => *moving = None,
