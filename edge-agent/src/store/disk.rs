@@ -124,8 +124,7 @@ impl Disk {
     ///
     /// [`Failure`]; a panic of sled is caught and told as damage where panics unwind.
     pub(super) fn open(path: &Path, syncs: Arc<AtomicU64>) -> Result<(Self, Scan), Failure> {
-        catch_unwind(AssertUnwindSafe(|| Self::open_unguarded(path, syncs)))
-            .unwrap_or_else(|_| Err(Failure::Damage("sled panicked while opening it".to_owned())))
+        guarded("opening it", || Self::open_unguarded(path, syncs))
     }
 
     fn open_unguarded(path: &Path, syncs: Arc<AtomicU64>) -> Result<(Self, Scan), Failure> {
@@ -259,6 +258,15 @@ impl Disk {
         }
         take(batch)
     }
+}
+
+/// Does `work` with a store that may be damaged: a panic of sled, where panics unwind, is damage.
+pub(super) fn guarded<T>(
+    doing: &str,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::Damage(format!("sled panicked while {doing}"))))
 }
 
 /// What is worth one batch of a store that is being saved.

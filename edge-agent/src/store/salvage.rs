@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::Batch;
-use super::disk::{Disk, Failure};
+use super::disk::{Disk, Failure, guarded};
 use super::mark::{Position, sync_dir};
 use crate::step::step;
 
@@ -29,8 +29,11 @@ pub(super) fn save(
 ) -> Result<(), Failure> {
     let draft = draft(dir)?;
     let (mut disk, _) = Disk::open(&draft, Arc::clone(syncs))?;
-    damaged
-        .each_batch(|writes| disk.apply(&[Batch { number: 0, writes, last_seq: 0 }], position))?;
+    // What was read once may be out of sled's cache by now, and wrong where it is read again.
+    guarded("reading it again", || {
+        damaged
+            .each_batch(|writes| disk.apply(&[Batch { number: 0, writes, last_seq: 0 }], position))
+    })?;
     disk.apply(&[], position)?;
     disk.sync()?;
     drop(disk);

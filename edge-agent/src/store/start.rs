@@ -82,6 +82,14 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     if unsound {
         match salvage::save(dir, &disk, &position, &syncs) {
             Ok(()) => (disk, scan) = in_place(dir, disk, &syncs)?,
+            Err(Failure::Damage(error)) => {
+                tracing::error!(error, "a damaged store can't be saved; it is put aside");
+                drop((disk, mark));
+                move_aside(dir, &mut opening, &error)?;
+                drop((opening, lock));
+                // The marker tells that there was one.
+                return open(dir, options);
+            }
             Err(error) => {
                 tracing::error!(%error, "a damaged store can't be saved; it is used as it is")
             }

@@ -169,8 +169,7 @@ impl Watch {
         }
         // An order that a deaf plug never got is waited for.
         let good = good_since.map_or(to, |good| good + PATIENCE_MS);
-        let settled_since =
-            [self.cover.1, plug.moved_at, plug.meddled_at, good].into_iter().max();
+        let settled_since = [self.cover.1, plug.moved_at, plug.meddled_at, good].into_iter().max();
         let finite = cover > to && cover < from + MAX_LEASE_MS;
         if plug.leases
             && plug.on

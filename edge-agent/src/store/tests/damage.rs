@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use super::super::disk::faults::fail_syncs;
 use super::*;
+use crate::store::disk::{self, Failure};
 
 /// A store of `events` events, closed.
 fn filled(dir: &Path, events: u64) -> String {
@@ -215,4 +216,12 @@ fn damage_found_while_running_ends_the_store_and_the_next_start_tells_it() {
     assert_eq!(store.completions.blocking_recv(), None);
     store.journal.close();
     assert!(opened(dir.path()).lost.is_some());
+}
+
+#[test]
+fn sled_may_panic_on_a_damaged_store_without_taking_the_start_along() {
+    // One that could be read once, and not a second time to be saved, ended the thread that opened it.
+    let told = disk::guarded("reading it again", || -> Result<(), _> { panic!("no such page") });
+    let Err(Failure::Damage(error)) = told else { panic!("{told:?}") };
+    assert_eq!(error, "sled panicked while reading it again");
 }
