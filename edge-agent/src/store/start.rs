@@ -41,14 +41,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     let lock = lock(dir)?;
     step!("store.locked");
     let space = Space::new(dir, options.min_free_bytes, options.reserve_bytes);
-    let mut opening = Opening::begin(dir, &options.boot_id)
-        .or_else(|error| {
-            if is_full(&error) && space.release() {
-                Opening::begin(dir, &options.boot_id)
-            } else {
-                Err(error)
-            }
-        })
+    let mut opening = note_opening(dir, &space, &options.boot_id)
         .map_err(system("noting that the store is being opened"))?;
     step!("store.opening_noted");
     aside::prune(dir).map_err(system("removing old stores that were put aside"))?;
@@ -143,6 +136,13 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         events: scan.events,
         last_seq: position.last_seq,
         lost,
+    })
+}
+
+/// On a full disk the reserve is for this, too.
+fn note_opening(dir: &Path, space: &Space, boot_id: &str) -> io::Result<Opening> {
+    Opening::begin(dir, boot_id).or_else(|error| {
+        if is_full(&error) && space.release() { Opening::begin(dir, boot_id) } else { Err(error) }
     })
 }
 
