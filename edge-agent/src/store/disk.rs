@@ -20,7 +20,7 @@ use super::mark::{POSITION_BYTES, Position, sync_dir};
 use super::pieces::{self, Layout, SEGMENT_BYTES};
 use super::space::is_full;
 use super::sum::Sum;
-use super::{Batch, Row, Write, event_key, event_seq};
+use super::{Batch, Row, event_key, event_seq};
 use crate::step::step;
 
 /// sled's own default is 1 GB.
@@ -124,7 +124,8 @@ impl Disk {
     ///
     /// [`Failure`]; a panic of sled is caught and told as damage where panics unwind.
     pub(super) fn open(path: &Path, syncs: Arc<AtomicU64>) -> Result<(Self, Scan), Failure> {
-        guarded("opening it", || Self::open_unguarded(path, syncs))
+        catch_unwind(AssertUnwindSafe(|| Self::open_unguarded(path, syncs)))
+            .unwrap_or_else(|_| Err(Failure::Damage("sled panicked while opening it".to_owned())))
     }
 
     fn open_unguarded(path: &Path, syncs: Arc<AtomicU64>) -> Result<(Self, Scan), Failure> {
@@ -237,40 +238,7 @@ impl Disk {
         }
         Ok((*seqs.end(), found))
     }
-
-    /// Every row that is complete, events included, a batch of them at a time.
-    pub(super) fn each_batch(
-        &self,
-        mut take: impl FnMut(Vec<Write>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        for entry in self.db.iter() {
-            let (stored, head) = entry.map_err(Failure::sled("reading"))?;
-            let Some(key) = pieces::key_of_row(&stored) else { continue };
-            let value = pieces::join(key, &head, |k| self.db.get(k));
-            let Some(value) = value.map_err(Failure::sled("reading"))? else { continue };
-            bytes += value.len();
-            batch.push(Write::Put { key: key.to_vec(), value });
-            if bytes >= SAVED_BYTES {
-                take(std::mem::take(&mut batch))?;
-                bytes = 0;
-            }
-        }
-        take(batch)
-    }
 }
-
-/// Does `work` with a store that may be damaged: a panic of sled, where panics unwind, is damage.
-pub(super) fn guarded<T>(
-    doing: &str,
-    work: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::Damage(format!("sled panicked while {doing}"))))
-}
-
-/// What is worth one batch of a store that is being saved.
-const SAVED_BYTES: usize = 1 << 20;
 
 /// Reads every row, so that whatever damage sled notices at all is noticed now.
 fn scan(db: &sled::Db) -> Result<(Layout, Sum, Scan), Failure> {

@@ -1,7 +1,10 @@
-//! Saves what can still be read of a store that is not what it was, into a new one.
+//! Saves what was read of a store that is not what it was, into a new one.
 //!
 //! Nothing may be built on a file that sled was mistaken about once: it goes on from there, and
-//! the next start may find less, even of what was stored since. The damaged store is put aside.
+//! the next start may find less, even of what was stored since. Nor is it read once more: a page
+//! that has left sled's cache meanwhile may be wrong then, and sled panics. So what the start has
+//! in memory is saved, and that is every row but the events, which belong to a history that is over.
+//! The damaged store is put aside.
 
 use std::fs;
 use std::io;
@@ -9,35 +12,43 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::Batch;
-use super::disk::{Disk, Failure, guarded};
+use super::disk::{Disk, Failure};
 use super::mark::{Position, sync_dir};
+use super::{Batch, Row, Write};
 use crate::step::step;
 
 /// A whole one that has not taken the damaged one's place yet.
 const SAVED: &str = "store.saved";
 
-/// Copies the rows of `damaged` to a new store at `position`, which waits for [`take_place`].
+/// What is worth one batch of a store that is being saved.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Writes `rows` to a new store at `position`, which waits for [`take_place`].
 ///
 /// # Errors
 /// [`Failure`]; then nothing has changed.
 pub(super) fn save(
     dir: &Path,
-    damaged: &Disk,
+    rows: &[Row],
     position: &Position,
     syncs: &Arc<AtomicU64>,
 ) -> Result<(), Failure> {
     let draft = draft(dir)?;
     let (mut disk, _) = Disk::open(&draft, Arc::clone(syncs))?;
-    // What was read once may be out of sled's cache by now, and wrong where it is read again.
-    guarded("reading it again", || {
-        damaged
-            .each_batch(|writes| disk.apply(&[Batch { number: 0, writes, last_seq: 0 }], position))
-    })?;
-    disk.apply(&[], position)?;
+    let (mut writes, mut bytes) = (Vec::new(), 0);
+    for Row { key, value } in rows {
+        bytes += key.len() + value.len();
+        writes.push(Write::Put { key: key.clone(), value: value.clone() });
+        if bytes >= BATCH_BYTES {
+            let writes = std::mem::take(&mut writes);
+            disk.apply(&[Batch { number: 0, writes, last_seq: 0 }], position)?;
+            bytes = 0;
+        }
+    }
+    disk.apply(&[Batch { number: 0, writes, last_seq: 0 }], position)?;
     disk.sync()?;
     drop(disk);
-    step!("salvage.copied");
+    step!("salvage.written");
     put(dir, &draft, SAVED)?;
     step!("salvage.saved");
     Ok(())

@@ -41,7 +41,14 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     let lock = lock(dir)?;
     step!("store.locked");
     let space = Space::new(dir, options.min_free_bytes, options.reserve_bytes);
-    let mut opening = note_opening(dir, &space, &options.boot_id)
+    let mut opening = Opening::begin(dir, &options.boot_id)
+        .or_else(|error| {
+            if is_full(&error) && space.release() {
+                Opening::begin(dir, &options.boot_id)
+            } else {
+                Err(error)
+            }
+        })
         .map_err(system("noting that the store is being opened"))?;
     step!("store.opening_noted");
     aside::prune(dir).map_err(system("removing old stores that were put aside"))?;
@@ -73,16 +80,9 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         generation: known().map(|position| position.generation).max().unwrap_or(0),
     };
     if unsound {
-        match salvage::save(dir, &disk, &position, &syncs) {
-            Ok(()) => (disk, scan) = in_place(dir, disk, &syncs)?,
-            Err(Failure::Damage(error)) => {
-                tracing::error!(error, "a damaged store can't be saved; it is put aside");
-                drop((disk, mark));
-                move_aside(dir, &mut opening, &error)?;
-                drop((opening, lock));
-                // The marker tells that there was one.
-                return open(dir, options);
-            }
+        match salvage::save(dir, &scan.rows, &position, &syncs) {
+            // Its events are not in the new one, and are still to be told of as dropped.
+            Ok(()) => (disk, scan.position) = in_place(dir, disk, &syncs)?,
             Err(error) => {
                 tracing::error!(%error, "a damaged store can't be saved; it is used as it is")
             }
@@ -136,13 +136,6 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         events: scan.events,
         last_seq: position.last_seq,
         lost,
-    })
-}
-
-/// On a full disk the reserve is for this, too.
-fn note_opening(dir: &Path, space: &Space, boot_id: &str) -> io::Result<Opening> {
-    Opening::begin(dir, boot_id).or_else(|error| {
-        if is_full(&error) && space.release() { Opening::begin(dir, boot_id) } else { Err(error) }
     })
 }
 
@@ -226,15 +219,20 @@ fn open_disk(
 }
 
 /// Puts the damaged store aside, and the one that was saved from it in its place.
-fn in_place(dir: &Path, damaged: Disk, syncs: &Arc<AtomicU64>) -> Result<(Disk, Scan), OpenError> {
+fn in_place(
+    dir: &Path,
+    damaged: Disk,
+    syncs: &Arc<AtomicU64>,
+) -> Result<(Disk, Option<Position>), OpenError> {
     let system = |doing: &'static str| {
         move |source: io::Error| OpenError::System { doing, dir: dir.to_owned(), source }
     };
     drop(damaged);
     aside::put_aside(dir).map_err(system("putting a damaged store aside"))?;
     salvage::take_place(dir).map_err(system("putting a saved store in its place"))?;
-    Disk::open(&dir.join("store"), Arc::clone(syncs))
-        .map_err(|failure| system("opening a saved store")(io::Error::other(failure)))
+    let (disk, Scan { position, .. }) = Disk::open(&dir.join("store"), Arc::clone(syncs))
+        .map_err(|failure| system("opening a saved store")(io::Error::other(failure)))?;
+    Ok((disk, position))
 }
 
 fn move_aside(dir: &Path, opening: &mut Opening, why: &str) -> Result<String, OpenError> {

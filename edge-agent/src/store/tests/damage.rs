@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use super::super::disk::faults::fail_syncs;
 use super::*;
-use crate::store::disk::{self, Failure};
+use crate::store::pieces::{self, SEGMENT_BYTES};
 
 /// A store of `events` events, closed.
 fn filled(dir: &Path, events: u64) -> String {
@@ -218,10 +218,24 @@ fn damage_found_while_running_ends_the_store_and_the_next_start_tells_it() {
     assert!(opened(dir.path()).lost.is_some());
 }
 
+/// It was read a second time to be saved. A page that had left sled's cache by then could be wrong,
+/// and the start died of it; after three of those all of it was put aside, live sessions too.
 #[test]
-fn sled_may_panic_on_a_damaged_store_without_taking_the_start_along() {
-    // One that could be read once, and not a second time to be saved, ended the thread that opened it.
-    let told = disk::guarded("reading it again", || -> Result<(), _> { panic!("no such page") });
-    let Err(Failure::Damage(error)) = told else { panic!("{told:?}") };
-    assert_eq!(error, "sled panicked while reading it again");
+fn a_store_that_is_not_what_it_was_is_saved_from_memory_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(dir.path());
+    let rows = [put(b"session/a", b"1"), put(b"session/b", b"2"), put(&event_key(1), b"told")];
+    store.store([Batch { number: 1, writes: rows.into(), last_seq: 1 }]);
+    let db = sled::Config::new().path(dir.path().join("store")).segment_size(SEGMENT_BYTES);
+    let db = db.flush_every_ms(None).open().unwrap();
+    db.remove(pieces::row_key(b"session/b")).unwrap().unwrap();
+    drop(db);
+
+    let store = opened(dir.path());
+    assert!(store.lost.as_deref().unwrap().contains("some rows are missing"), "{:?}", store.lost);
+    assert_eq!((store.row(b"session/a"), store.row(b"session/b")), (Some(&b"1"[..]), None));
+    assert_eq!((numbers(&store), asides(dir.path())), (vec![1], 1), "it tells what it drops");
+    store.store([numbered(1)]);
+    let store = opened(dir.path());
+    assert_eq!((store.row(b"session/a"), &store.lost), (Some(&b"1"[..]), &None));
 }
