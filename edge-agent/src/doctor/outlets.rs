@@ -69,7 +69,7 @@ struct Unreached {
     remedy: &'static str,
 }
 
-/// What to do about an outlet that is not reached,
+/// What to do about an outlet that is not reached.
 fn look_for_it(driver: &Driver) -> &'static str {
     match driver {
         Driver::Tasmota { .. } | Driver::Shelly { .. } => {
@@ -86,7 +86,7 @@ fn look_for_it(driver: &Driver) -> &'static str {
     }
 }
 
-/// and about one that answers with a refusal.
+/// What to do about an outlet that answers with a refusal.
 fn correct_it(driver: &Driver) -> &'static str {
     match driver {
         Driver::Tasmota { .. } | Driver::Shelly { .. } => {
@@ -245,9 +245,7 @@ fn settings(outlet: &OutletConfig, audited: &Audited, lines: &mut Lines) {
         match state {
             SettingState::Good => lines.ok(check, actual.clone()),
             SettingState::Mendable => lines.wrong(check, differs, "edge-agent doctor --fix"),
-            SettingState::ByHand => {
-                lines.wrong(check, differs, BY_HAND);
-            }
+            SettingState::ByHand => lines.wrong(check, differs, BY_HAND),
         }
     }
 }

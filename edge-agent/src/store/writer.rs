@@ -69,8 +69,8 @@ pub(super) struct Writer {
 pub(super) struct Pace {
     pub(super) mark_synced_ms: u64,
     pub(super) space_checked_ms: u64,
-    /// Something was written since.
-    pub(super) written: bool,
+    /// Whether something was written since.
+    pub(super) space_unchecked: bool,
 }
 
 /// What is known of a failure while it lasts.
@@ -125,7 +125,7 @@ impl Writer {
         loop {
             let pause_ms = if self.mark.is_unsynced() {
                 MARK_SYNC_MS
-            } else if self.pace.written || self.space.level() == SpaceLevel::Low {
+            } else if self.pace.space_unchecked || self.space.level() == SpaceLevel::Low {
                 SPACE_CHECK_MS
             } else {
                 return requests.recv().ok();
@@ -153,7 +153,7 @@ impl Writer {
         })?;
         self.position = position;
         self.durable = Some(position);
-        self.pace.written = true;
+        self.pace.space_unchecked = true;
         self.follow();
         step!("batch.followed");
         self.say(Completion::Stored { through: last.number });
@@ -263,7 +263,7 @@ impl Writer {
 
     fn check_space(&mut self) {
         self.pace.space_checked_ms = (self.boot_ms)();
-        self.pace.written = false;
+        self.pace.space_unchecked = false;
         if let Some(level) = self.space.check() {
             self.say(Completion::Space(level));
         }

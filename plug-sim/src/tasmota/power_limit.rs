@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::timers::RULE_TICK;
+use super::timers::SECOND_TICK;
 use super::{Action, Tasmota};
 use crate::By;
 
@@ -25,14 +25,14 @@ pub(super) struct PowerLimit {
 impl Tasmota {
     /// When it may look at its meter again, if it is to see anything there.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        self.exceeds().map(|_| self.board.now.max(self.limit.looked + RULE_TICK))
+        self.exceeds().map(|_| self.board.now.max(self.limit.looked + SECOND_TICK))
     }
 
     /// Looks at the meter, as the firmware does each second.
     pub(super) fn look(&mut self) {
         let Some(watts) = self.exceeds() else { return };
         let before = std::mem::replace(&mut self.limit.looked, self.board.now);
-        let in_a_row = self.board.now < before + 2 * RULE_TICK;
+        let in_a_row = self.board.now < before + 2 * SECOND_TICK;
         let hold = self.numbers.get("MaxPowerHold").copied().filter(|hold| *hold > 1);
         let patience = self.limit.patience.filter(|_| in_a_row);
         self.limit.patience = match patience {

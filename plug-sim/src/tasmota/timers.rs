@@ -14,7 +14,7 @@ const BACKLOG: usize = 30;
 /// How often the firmware looks at each kind of timer.
 const PULSE_TICK: Duration = Duration::from_millis(100);
 const TIMED_TICK: Duration = Duration::from_millis(50);
-pub(super) const RULE_TICK: Duration = Duration::from_secs(1);
+pub(super) const SECOND_TICK: Duration = Duration::from_secs(1);
 
 /// What is due.
 enum Due {
@@ -141,10 +141,10 @@ impl Tasmota {
         let timed = timed.map(|(index, timed)| (tick(timed.at, TIMED_TICK), Due::Timed(index)));
         let rules = self.rule_timers.iter().enumerate();
         let rules =
-            rules.filter_map(|(timer, at)| at.map(|at| (tick(at, RULE_TICK), Due::Rule(timer))));
+            rules.filter_map(|(timer, at)| at.map(|at| (tick(at, SECOND_TICK), Due::Rule(timer))));
         let backlog = (!self.backlog.is_empty()).then_some((self.backlog_at, Due::Backlog));
         let tele = self.link.tele_at.map(|at| (at, Due::Tele));
-        let look = self.next_look().map(|at| (tick(at, RULE_TICK), Due::Look));
+        let look = self.next_look().map(|at| (tick(at, SECOND_TICK), Due::Look));
         let switching = pulses.chain(timed).chain(rules).chain(backlog);
         switching.chain(tele).chain(look).min_by_key(|(at, _)| *at)
     }

@@ -10,6 +10,7 @@ use super::*;
 struct Small(tempfile::TempDir);
 
 impl Small {
+    /// None, and that is said, where this process may not mount one.
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
@@ -17,13 +18,17 @@ impl Small {
             .arg(dir.path())
             .output()
             .is_ok_and(|output| output.status.success());
+        if !mounted {
+            writeln!(io::stderr(), "skipped: mounting a tmpfs needs root").unwrap();
+        }
         mounted.then_some(Self(dir))
     }
 }
 
 impl Drop for Small {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
+        // Lazily: a store's threads may hold it a moment longer.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
     }
 }
 
@@ -35,11 +40,7 @@ fn fill(dir: &Path) {
 
 #[test]
 fn a_full_disk_gives_up_the_reserve_then_waits_and_goes_on_when_there_is_room() {
-    let Some(small) = Small::mount() else {
-        let mut err = io::stderr();
-        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
-        return;
-    };
+    let Some(small) = Small::mount() else { return };
     let dir = small.0.path().join("data");
     let clock = Arc::new(AtomicU64::new(0));
     let boot_ms = {
@@ -118,11 +119,7 @@ fn a_full_disk_gives_up_the_reserve_then_waits_and_goes_on_when_there_is_room() 
 fn low_space_is_told_before_the_reserve_makes_room() {
     // It was told up to three seconds later: until then the node took new work, for which the
     // reserve is not.
-    let Some(small) = Small::mount() else {
-        let mut err = io::stderr();
-        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
-        return;
-    };
+    let Some(small) = Small::mount() else { return };
     let dir = small.0.path().join("data");
     let spacious = Options { reserve_bytes: 1 << 20, min_free_bytes: 1 << 20, ..options() };
     let mut store = open(&dir, spacious).unwrap();
@@ -154,11 +151,7 @@ fn low_space_is_told_soon_after_the_last_write_though_no_other_comes() {
     // Space was looked at only along with a write, three seconds after the look before: a node that
     // had just written learned of a full disk with the next session's end, and called itself ready
     // for work until then.
-    let Some(small) = Small::mount() else {
-        let mut err = io::stderr();
-        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
-        return;
-    };
+    let Some(small) = Small::mount() else { return };
     let spacious = Options { reserve_bytes: 1 << 20, min_free_bytes: 1 << 20, ..options() };
     let mut store = open(&small.0.path().join("data"), spacious).unwrap();
     store.journal.submit(numbered(1));
@@ -169,15 +162,12 @@ fn low_space_is_told_soon_after_the_last_write_though_no_other_comes() {
     store.journal.submit(numbered(2));
     store.await_stored(2);
     assert!(matches!(store.next(), Completion::Space(SpaceLevel::Low)));
+    store.journal.close();
 }
 
 #[test]
 fn a_start_on_a_full_disk_keeps_the_store() {
-    let Some(small) = Small::mount() else {
-        let mut err = io::stderr();
-        writeln!(err, "skipped: mounting a tmpfs needs root").unwrap();
-        return;
-    };
+    let Some(small) = Small::mount() else { return };
     let dir = small.0.path().join("data");
     opened(&dir).store((1..=3).map(numbered));
     fill(small.0.path());
