@@ -131,6 +131,8 @@ impl World {
         if process.is_none_or(|process| process.stopping || process.frozen_until > real) {
             return;
         }
+        // From here on an attempt may run again, even if the process dies before it has stopped.
+        self.ever_stopped = true;
         self.step(Input::Stop);
         self.settle();
         if let Some(process) = self.process.as_mut() {
@@ -147,7 +149,6 @@ impl World {
     pub(super) fn end_in_order(&mut self) {
         let stopping = self.process.as_ref().is_some_and(|process| process.stopping);
         if stopping && (self.all_stored() || self.clocks.real >= self.stop_by) {
-            self.ever_stopped = true;
             self.die("has stopped in order", self.stop_down_ms);
         }
     }

@@ -91,11 +91,19 @@ impl Model {
                     self.holds.retain(|id, _| !left.contains(id) || outlets.contains(id));
                 }
             }
-            What::SessionRefused(problem) => match &mut self.session(&problem.session)?.phase {
-                Phase::Active { moving, .. } => *moving = None,
-                Phase::Paused { resuming, .. } => *resuming = None,
-                Phase::Pending { .. } | Phase::Ending { .. } => {}
-            },
+            What::SessionRefused(problem) => {
+                let session = self.session(&problem.session)?;
+                match &mut session.phase {
+                    Phase::Active { moving, .. } => {
+                        // It had begun to take them over, and lets them go.
+                        let mut begun = moving.take().unwrap_or_default();
+                        begun.retain(|id| !session.outlets.contains(id));
+                        self.holds.retain(|id, _| !begun.contains(id));
+                    }
+                    Phase::Paused { resuming, .. } => *resuming = None,
+                    Phase::Pending { .. } | Phase::Ending { .. } => {}
+                }
+            }
             _ => {}
         }
         Ok(())
