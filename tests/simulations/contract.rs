@@ -74,7 +74,7 @@ fn report(sum: &Sum, watch: &Stopwatch) {
         let rate = format!("{count} ({:.1} per node-hour)", count as f64 / hours);
         figure(what, rate);
     }
-    for group in ["fault", "command", "way", "encoding", "event", "script"] {
+    for group in ["fault", "command", "way", "encoding", "event", "script", "local", "total"] {
         for (what, count) in tally.group(group) {
             figure(&format!("{group}: {what}"), count);
         }

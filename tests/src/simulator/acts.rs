@@ -31,8 +31,8 @@ impl World {
                 self.disk.load(seqs, max_bytes);
                 self.flush();
             }
-            // Nobody is at the simulated machine itself.
-            Act::Answer { .. } | Act::Status(_) | Act::State(_) | Act::Telemetry => {}
+            Act::Answer { asker, answer } => self.answer(asker, &answer),
+            Act::Status(_) | Act::State(_) | Act::Telemetry => {}
             Act::Begin { task, attempt } => {
                 self.queue.at(real, Happening::Begun { run: self.run, task, attempt });
             }

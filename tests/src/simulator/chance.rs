@@ -19,6 +19,8 @@ pub(super) enum For {
     Turn,
     Script,
     Sabotage,
+    Technician,
+    Load,
     /// The way to a plug, and back.
     To(usize),
     From(usize),
@@ -41,6 +43,8 @@ impl For {
             Self::Turn => 10,
             Self::Script => 11,
             Self::Sabotage => 12,
+            Self::Technician => 13,
+            Self::Load => 14,
             Self::To(plug) => 0x100 + plug as u64,
             Self::From(plug) => 0x200 + plug as u64,
             Self::Overtaken(plug) => 0x300 + plug as u64,

@@ -57,6 +57,11 @@ pub(super) enum Trouble {
     Button {
         plug: usize,
     },
+    /// Too much hangs on it: a moment after each on it switches itself off.
+    PlugOverloaded {
+        plug: usize,
+        for_ms: u64,
+    },
     LinkLost {
         noticed_ms: u64,
     },
@@ -84,7 +89,7 @@ pub(super) enum Trouble {
 }
 
 /// Every kind of trouble by the name under which it is counted.
-pub(super) const KINDS: [&str; 32] = [
+pub(super) const KINDS: [&str; 33] = [
     "killed",
     "dies between two steps",
     "dies between two steps, with the board's power",
@@ -106,6 +111,7 @@ pub(super) const KINDS: [&str; 32] = [
     "plug restarts warm",
     "plug welds",
     "button",
+    "plug overloaded",
     "link lost",
     "link half open",
     "broker forgets the session",
@@ -142,6 +148,7 @@ impl Trouble {
             Self::PlugRestarts { warm: true, .. } => "plug restarts warm",
             Self::PlugWelds { .. } => "plug welds",
             Self::Button { .. } => "button",
+            Self::PlugOverloaded { .. } => "plug overloaded",
             Self::LinkLost { noticed_ms } if noticed_ms < HALF_OPEN_MS => "link lost",
             Self::LinkLost { .. } => "link half open",
             Self::SessionForgotten => "broker forgets the session",
@@ -189,7 +196,8 @@ pub(super) fn next(rng: &mut Rng, plugs: usize) -> Trouble {
         }
         54..59 => Trouble::PlugRestarts { plug, warm: rng.bool() },
         59..61 => Trouble::PlugWelds { plug, for_ms: rng.u64(30_000..1_200_000) },
-        61..69 => Trouble::Button { plug },
+        61..67 => Trouble::Button { plug },
+        67..69 => Trouble::PlugOverloaded { plug, for_ms: rng.u64(1_000..1_200_000) },
         69..75 => Trouble::LinkLost { noticed_ms: rng.u64(0..200) },
         75..80 => Trouble::LinkLost { noticed_ms: rng.u64(HALF_OPEN_MS..45_000) },
         80..82 => Trouble::SessionForgotten,

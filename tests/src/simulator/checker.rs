@@ -7,9 +7,9 @@ use std::rc::Rc;
 use edge_agent::node::record::Write;
 use edge_agent::node::settings::Settings;
 use edge_agent::node::time::BootMs;
-use edge_agent::node::{Effects, Node};
+use edge_agent::node::{Act, Asker, Effects, LocalOrder, Node};
 use edge_protocol::codec::decode_event;
-use edge_protocol::command::Request;
+use edge_protocol::command::{OutletRef, Request};
 use edge_protocol::event::{Event, Proof, Reason, What};
 use edge_protocol::id::{OutletId, SessionId, TaskId};
 
@@ -19,6 +19,7 @@ use super::life::Requests;
 use super::model::{Context, Model};
 use super::plug::Plug;
 use super::power::{Power, Span};
+use super::technician;
 
 type Held = Result<(), String>;
 
@@ -67,6 +68,10 @@ pub(super) struct Checker {
     recovering: bool,
     /// Something was decided that is no batch yet.
     unsubmitted: bool,
+    /// What was asked at the machine itself and not decided yet.
+    asked: BTreeMap<Asker, LocalOrder>,
+    /// Who is to be told that it is done, once this batch is on disk; `u64::MAX`: it is no batch yet.
+    obeyed: BTreeMap<Asker, u64>,
     /// What had flowed at the site when a session was first accepted: energy flows whatever a disk forgets.
     energy: BTreeMap<SessionId, u64>,
 }
@@ -82,6 +87,8 @@ impl Checker {
             pending: VecDeque::new(),
             recovering: false,
             unsubmitted: false,
+            asked: BTreeMap::new(),
+            obeyed: BTreeMap::new(),
             energy: BTreeMap::new(),
         }
     }
@@ -101,6 +108,7 @@ impl Checker {
         self.unsubmitted |= !effects.writes.is_empty();
         let recovering = std::mem::take(&mut self.recovering);
         let exact = !recovering || self.start(seen.clocks);
+        self.take_local(effects, seen)?;
         for write in &effects.writes {
             let Write::Put { key, value } = write else { continue };
             if key == b"node/checkpoint" {
@@ -125,6 +133,53 @@ impl Checker {
         }
         for (outlet, _, order) in &effects.orders {
             Power::ordered(outlet, *order, seen.clocks, seen.plugs, &self.model)?;
+        }
+        Ok(())
+    }
+
+    /// Somebody asks for something at the machine itself.
+    pub(super) fn asked(&mut self, asker: Asker, order: LocalOrder) {
+        self.asked.insert(asker, order);
+    }
+
+    /// What was asked there and is done is a hold, or the end of one, as a command makes it.
+    fn take_local(&mut self, effects: &Effects, seen: &Seen<'_>) -> Held {
+        for act in &effects.acts {
+            let Act::Answer { asker, answer } = act else { continue };
+            let order = self.asked.remove(asker).ok_or("nobody asked what is answered")?;
+            if answer.is_err() {
+                continue;
+            }
+            if !technician::is_in_range(&order) {
+                return Err(format!("what is held on has an end, within a day: {order:?}"));
+            }
+            if !effects.writes.is_empty() {
+                self.obeyed.insert(*asker, u64::MAX);
+            }
+            let request = match order {
+                LocalOrder::Set(set) => Request::OutletSet(set),
+                LocalOrder::Release(outlet) => Request::OutletRelease(OutletRef { outlet }),
+            };
+            let real = seen.clocks.real;
+            let context = Context {
+                real,
+                settings: seen.settings,
+                honest: true,
+                held_back: false,
+                request: None,
+            };
+            Rc::make_mut(&mut self.model).accepted(&request, &context, &|at| at)?;
+            self.power.look_again();
+        }
+        Ok(())
+    }
+
+    /// Who asked at the machine itself is told that it is done.
+    pub(super) fn answered(&self, asker: Asker) -> Held {
+        if self.obeyed.contains_key(&asker) {
+            return Err(format!(
+                "who asks at the machine is answered once it is on disk: {asker} before"
+            ));
         }
         Ok(())
     }
@@ -252,6 +307,7 @@ impl Checker {
     /// What was decided last became this batch.
     pub(super) fn submitted(&mut self, batch: u64, last_seq: u64) {
         self.unsubmitted = false;
+        self.obeyed.values_mut().filter(|at| **at == u64::MAX).for_each(|at| *at = batch);
         let (checkpoint, model) = (self.checkpoint, Rc::clone(&self.model));
         self.pending.push_back(Stored { batch, last_seq, checkpoint, model });
     }
@@ -261,6 +317,7 @@ impl Checker {
         while self.pending.front().is_some_and(|stored| stored.batch <= through) {
             self.durable = self.pending.pop_front();
         }
+        self.obeyed.retain(|_, batch| *batch > through);
         self.ledger.durable = self.durable.as_ref().map_or(0, |stored| stored.last_seq);
     }
 
@@ -272,6 +329,8 @@ impl Checker {
             self.power.forget_leases();
         }
         self.pending.clear();
+        self.asked.clear();
+        self.obeyed.clear();
         self.ledger.crashed();
         let durable = self.durable.as_mut();
         (self.model, self.checkpoint) = durable.map_or_else(Default::default, |stored| {

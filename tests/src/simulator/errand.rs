@@ -75,6 +75,9 @@ impl World {
                 plug.on = was;
             }
             plug.found_on = if plug.on { serial } else { 0 };
+            if sabotage == Some(Sabotage::TripsUntold) {
+                reading.tripped = None;
+            }
             reading.lease_off_at =
                 plug.told_lease.filter(|_| plug.lease.is_some()).map(BootMs::from);
         }
@@ -102,6 +105,7 @@ impl World {
             let at_ms = ends_at.saturating_sub(early_ms).max(real);
             self.queue.at(at_ms, Happening::LeaseOver { plug: at });
         }
+        self.may_trip(at);
         let late =
             || Failure { fault: Fault::Unreachable, message: "no answer in time".to_owned() };
         let (when, mut result) = match result {
@@ -135,6 +139,7 @@ impl World {
         let plug = &mut self.plugs[at];
         if plug.found_on == serial {
             plug.thumbed &= result.is_err();
+            plug.tripped &= result.is_err();
         }
         let outlet = plug.outlet.clone();
         self.step(Input::Outlet { outlet, number, result });

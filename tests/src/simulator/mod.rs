@@ -32,6 +32,7 @@ mod shrink;
 mod site;
 mod strike;
 mod tally;
+mod technician;
 mod world;
 
 use std::fmt;
@@ -115,6 +116,7 @@ pub fn kinds() -> Vec<(&'static str, &'static str)> {
         .chain(of("way", &control::WAYS))
         .chain(of("encoding", &["Json", "Cbor"]))
         .chain(of("event", &What::KINDS))
+        .chain(of("local", &["on", "off or release", "done", "turned away"]))
         .chain(of("script", &["succeeds", "fails", "fails for good", "times out", "is killed"]))
         .collect()
 }

@@ -50,6 +50,7 @@ impl Manner {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that may be so")]
 pub(super) struct Plug {
     pub(super) outlet: OutletId,
     pub(super) settings: OutletSettings,
@@ -69,6 +70,10 @@ pub(super) struct Plug {
     pub(super) meddled_at: u64,
     /// A thumb switched it off, and nobody who asked found it on since.
     pub(super) thumbed: bool,
+    /// Until when it switches itself off a moment after each on: too much hangs on it.
+    pub(super) overloaded_until: u64,
+    /// It has switched itself off, and nobody who asked found it on since.
+    pub(super) tripped: bool,
     /// The last order that found it on, since it was pressed.
     pub(super) found_on: u64,
     pub(super) meter: Meter,
@@ -92,6 +97,8 @@ impl Plug {
             manner_since: now,
             meddled_at: now,
             thumbed: false,
+            overloaded_until: 0,
+            tripped: false,
             found_on: 0,
         }
     }
@@ -111,6 +118,7 @@ impl Plug {
     pub(super) fn restart(&mut self, warm: bool, now: u64) {
         self.lease = None;
         self.told_lease = None;
+        self.tripped = false;
         self.up_since = now;
         self.meddled_at = now;
         if !warm {
@@ -124,6 +132,16 @@ impl Plug {
         let on = !self.on;
         self.switch(on, now);
         self.thumbed |= !on;
+        self.found_on = 0;
+        self.meddled_at = now;
+    }
+
+    /// It finds that too much hangs on it. Its timer goes with its relay.
+    pub(super) fn trip(&mut self, now: u64) {
+        self.switch(false, now);
+        self.lease = None;
+        self.told_lease = None;
+        self.tripped = true;
         self.found_on = 0;
         self.meddled_at = now;
     }
@@ -188,7 +206,7 @@ impl Plug {
                 boot_count: None,
                 power_mw: self.meter.power_mw(self.on, self.moved_at, now).filter(|_| reads),
                 energy_mwh: self.meter.register_mwh().filter(|_| reads),
-                tripped: None,
+                tripped: (self.tripped && !on).then_some("overpower"),
             })),
         }
     }

@@ -21,6 +21,8 @@ const CLEARED_MS: u64 = 2_000;
 const SET_RIGHT_MS: u64 = 5_000;
 /// An order that a plug never answered keeps its driver for so long.
 const PATIENCE_MS: u64 = 10_000;
+/// What switched itself off is not switched on again within this, unless somebody asks anew.
+const TRIP_PAUSE_MS: u64 = 300_000;
 /// A plug's whole time: leases are capped at 18 h.
 const MAX_LEASE_MS: u64 = 18 * 3_600_000;
 
@@ -237,8 +239,10 @@ impl Watch {
         let Some(good) = good_since.filter(|_| !plug.on) else { return Ok(()) };
         // What has to stay off for a while is on later; its session's time begins with that.
         let min_off_ms = plug.settings.min_off_ms.unwrap_or(0);
-        let dark_from = owed.max(plug.moved_at).max(good + PATIENCE_MS);
-        if to > dark_from + SET_RIGHT_MS + min_off_ms {
+        let dark_from = owed.max(plug.moved_at).max(plug.meddled_at).max(good + PATIENCE_MS);
+        // What switched itself off is tried again now and then.
+        let pause_ms = if plug.tripped { TRIP_PAUSE_MS } else { 0 };
+        if to > dark_from + SET_RIGHT_MS + min_off_ms + pause_ms {
             return Err(format!(
                 "P2, nobody is cut early: {id} is dark since {} ms within its session",
                 to - plug.moved_at.max(owed)

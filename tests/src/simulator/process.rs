@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use edge_agent::agent::sequence::Sequence;
 use edge_agent::node::time::BootMs;
-use edge_agent::node::{Disk as Health, Effects, Input, Node, Order, ScriptOutcome};
+use edge_agent::node::{
+    Asker, Disk as Health, Effects, Input, LocalOrder, Node, Order, ScriptOutcome,
+};
 use edge_agent::store::{Completion, SpaceLevel};
 use edge_protocol::id::{CommandId, OutletId, TaskId};
 
@@ -60,6 +62,9 @@ pub(super) struct Process {
     pub(super) online: bool,
     pub(super) tokens: BTreeMap<u64, (u64, Option<CommandId>)>,
     next_token: u64,
+    /// Who asked at the machine itself and waits for an answer.
+    pub(super) asked: BTreeMap<Asker, LocalOrder>,
+    pub(super) next_asker: Asker,
     low: bool,
     failing: bool,
     pub(super) news: VecDeque<News>,
@@ -115,6 +120,8 @@ impl World {
             online: false,
             tokens: BTreeMap::new(),
             next_token: 1,
+            asked: BTreeMap::new(),
+            next_asker: 1,
             low: false,
             failing: false,
             news: VecDeque::new(),

@@ -15,6 +15,8 @@ pub(super) enum Happening {
     Reached { plug: usize, serial: u64 },
     /// A plug's own timer runs out.
     LeaseOver { plug: usize },
+    /// A plug notices that too much hangs on it.
+    Overloaded { plug: usize },
     /// A driver has an answer.
     Answered { run: u64, plug: usize, serial: u64, result: Result<Reading, Failure> },
     /// An attempt is counted on disk.

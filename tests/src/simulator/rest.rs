@@ -46,7 +46,7 @@ impl World {
         let broken = self.plugs.iter().find_map(|plug| {
             let told = state.outlets.iter().find(|outlet| outlet.outlet == plug.outlet)?;
             let meter = &plug.meter;
-            if meter.load_mw.is_none() || plug.on || plug.manner != Manner::Well {
+            if meter.load_mw.is_none() || plug.on || plug.tripped || plug.manner != Manner::Well {
                 return None;
             }
             let calm = alive.max(plug.manner_since).max(plug.moved_at).max(plug.meddled_at);
@@ -90,6 +90,9 @@ impl World {
         let taken = self.broker.taken.last_key_value().map_or(0, |(seq, _)| *seq);
         if taken < last && !self.checker.ledger.was_refused(last) {
             open.push(format!("{} events wait", last - taken));
+        }
+        if let Some(process) = self.process.as_ref().filter(|process| !process.asked.is_empty()) {
+            open.push(format!("{:?} has no answer", process.asked));
         }
         if self.process.is_none() || !self.all_stored() {
             open.push("the process is at work".to_owned());

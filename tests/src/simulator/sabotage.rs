@@ -11,6 +11,8 @@ use edge_protocol::command::{Extension, Request};
 pub enum Sabotage {
     /// A command is acknowledged before its answer is written.
     AcknowledgedEarly,
+    /// Who asks at the machine itself is answered before it is written.
+    AnsweredEarly,
     /// An event goes out before it is written.
     PublishedEarly,
     /// A crash loses the last batch that was flushed: a missing fsync.
@@ -67,12 +69,15 @@ pub enum Sabotage {
     WattsOfNothing,
     /// A start loses how often relays have closed.
     LivesForgotten,
+    /// A driver does not say that a device has switched itself off.
+    TripsUntold,
 }
 
 impl Sabotage {
     /// Each with the sentences by which it is recognised: any of them.
-    pub const ALL: [(Self, &[&str]); 29] = [
+    pub const ALL: [(Self, &[&str]); 31] = [
         (Self::AcknowledgedEarly, &["a command is acknowledged once its answer is on disk"]),
+        (Self::AnsweredEarly, &["who asks at the machine is answered once it is on disk"]),
         (Self::PublishedEarly, &["an event is published once it is on disk"]),
         (Self::FlushesForgotten, &["`seq` rises by one"]),
         (Self::OffsBehindFlushes, &["P1, power is cut on time"]),
@@ -104,6 +109,7 @@ impl Sabotage {
         ),
         (Self::WattsOfNothing, &["a proof by watts needs watts"]),
         (Self::LivesForgotten, &["a relay's cycles are counted for its life"]),
+        (Self::TripsUntold, &["P2, nobody is cut early"]),
     ];
 }
 
@@ -141,6 +147,7 @@ pub(super) fn found(sabotage: Option<Sabotage>, found: &mut Found) {
 pub(super) fn hasty(sabotage: Option<Sabotage>, acts: &mut Vec<Act>) -> Vec<Act> {
     let hasty = |act: &mut Act| match sabotage {
         Some(Sabotage::AcknowledgedEarly) => matches!(act, Act::Acknowledge(_)),
+        Some(Sabotage::AnsweredEarly) => matches!(act, Act::Answer { .. }),
         Some(Sabotage::PublishedEarly) => matches!(act, Act::Publish { .. }),
         Some(Sabotage::AttemptsUncounted) => matches!(act, Act::Run { .. }),
         _ => false,

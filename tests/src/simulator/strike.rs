@@ -2,6 +2,7 @@
 
 use edge_agent::store::{Completion, SpaceLevel};
 
+use super::chance::For;
 use super::chaos::Trouble;
 use super::plug::{Manner, Plug};
 use super::process::Doom;
@@ -32,6 +33,27 @@ impl World {
             if let Err(broken) = self.checker.lease_cuts(at, &outlet, real) {
                 self.broke(broken);
             }
+        }
+    }
+
+    /// A plug with too much on it notices that a moment after it went on.
+    pub(super) fn may_trip(&mut self, at: usize) {
+        let real = self.clocks.real;
+        let plug = &self.plugs[at];
+        if plug.on && plug.overloaded_until > real {
+            let takes_ms = self.chance.at(real, For::Load).u64(100..3_000);
+            self.queue.at(real + takes_ms, Happening::Overloaded { plug: at });
+        }
+    }
+
+    pub(super) fn overloaded(&mut self, at: usize) {
+        let real = self.clocks.real;
+        let plug = &mut self.plugs[at];
+        if plug.on && plug.overloaded_until > real && plug.manner.moves() {
+            plug.trip(real);
+            let outlet = plug.outlet.clone();
+            self.done.tally.count("total", "trips");
+            self.note(|| format!("{outlet} switches itself off: too much hangs on it"));
         }
     }
 
@@ -88,8 +110,15 @@ impl World {
                 }
             }
             Trouble::Button { plug } => {
-                if let Some(plug) = self.device(plug) {
-                    plug.press(real);
+                if let Some(pressed) = self.device(plug) {
+                    pressed.press(real);
+                    self.may_trip(plug);
+                }
+            }
+            Trouble::PlugOverloaded { plug: at, for_ms } => {
+                if let Some(plug) = self.device(at) {
+                    plug.overloaded_until = real + for_ms;
+                    self.may_trip(at);
                 }
             }
             Trouble::LinkLost { noticed_ms } => self.lose_link(noticed_ms),
@@ -178,6 +207,7 @@ impl World {
             plug.manner_since = real;
             plug.meter.count(plug.on, real);
             plug.meter.welded = (0, 0);
+            plug.overloaded_until = 0;
         }
         if let Some(process) = self.process.as_mut() {
             process.doom = None;

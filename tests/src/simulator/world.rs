@@ -234,6 +234,10 @@ impl World {
                 self.check_bounds();
                 true
             }
+            Deed::Local(order) => {
+                self.ask(order);
+                false
+            }
         }
     }
 
@@ -287,6 +291,7 @@ impl World {
             Happening::Look => true,
             elsewhere @ (Happening::Reached { .. }
             | Happening::LeaseOver { .. }
+            | Happening::Overloaded { .. }
             | Happening::Published { .. }
             | Happening::Acknowledged { .. }
             | Happening::Tidy { .. }
@@ -303,6 +308,7 @@ impl World {
         match happening {
             Happening::Reached { plug, serial } => self.reached(plug, serial),
             Happening::LeaseOver { plug } => self.lease_over(plug),
+            Happening::Overloaded { plug } => self.overloaded(plug),
             Happening::Published { connection, seq, payload } => {
                 self.published(connection, seq, payload);
             }

@@ -6,7 +6,7 @@ use super::{Context, FOR_EVER, Held, Hold, Model, Phase, Session, Task};
 
 impl Model {
     /// A command was accepted; `instant` gives the true time of an instant in its body.
-    pub(super) fn accepted(
+    pub(in crate::simulator) fn accepted(
         &mut self,
         request: &Request,
         context: &Context<'_>,

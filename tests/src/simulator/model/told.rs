@@ -200,22 +200,20 @@ impl Model {
             }
             What::SessionFailed(problem) => {
                 let session = self.session(&problem.session)?;
-                let starts = match session.phase {
-                    Phase::Pending { starts, .. } if starts <= real => Some(starts),
-                    _ => None,
-                };
+                let begun =
+                    matches!(session.phase, Phase::Pending { starts, .. } if starts <= real);
                 let outlets = session.outlets.clone();
-                match (problem.code, starts) {
-                    (Code::Unpowered, Some(_)) => self.over(&problem.session),
-                    // What was forced upon it ends with it. Whether it had its outlets by then, only
-                    // the node knows.
-                    (Code::Expired, Some(starts)) => {
+                match problem.code {
+                    Code::Unpowered if begun => self.over(&problem.session),
+                    // What it took over, and what was forced upon it, ends with it. Whether it had its
+                    // outlets by then, only the node knows.
+                    Code::Expired if begun => {
                         self.sessions.remove(&problem.session);
                         for (id, hold) in &mut self.holds {
-                            hold.vague |= hold.set_at >= starts && outlets.contains(id);
+                            hold.vague |= outlets.contains(id);
                         }
                     }
-                    (_, _) => drop(self.sessions.remove(&problem.session)),
+                    _ => drop(self.sessions.remove(&problem.session)),
                 }
             }
             _ => {}
