@@ -4,6 +4,7 @@
 //! else once those are on disk. The loop never waits for the disk, nor for anything but news.
 
 mod figures;
+mod linked;
 mod local;
 pub mod sequence;
 mod snapshot;
@@ -29,7 +30,7 @@ use crate::host::alarm::Alarm;
 use crate::host::clock::Clock;
 use crate::host::systemd::Progress;
 use crate::host::ticker::Ticker;
-use crate::link::{self, Link};
+use crate::link::{self, Link, Retained};
 use crate::local::{Question, recent::Recent};
 use crate::metrics::Meter;
 use crate::node::settings::Settings;
@@ -85,6 +86,8 @@ struct Agent {
     sequence: Sequence,
     connection: u64,
     offline_because: Option<String>,
+    /// What the broker refuses to keep for this node, and its reason code.
+    not_kept: BTreeMap<Retained, u8>,
     link_since: BootMs,
     started_at_ms: u64,
     /// Whether the node knows the scripts that are there, as far as this batch is concerned.
@@ -341,55 +344,6 @@ impl Agent {
                 self.step(self.disk.input());
             }
             None => return Some(Ended::Lost("store")),
-        }
-        None
-    }
-
-    fn linked(&mut self, news: Option<link::News>) -> Option<Ended> {
-        match news {
-            Some(link::News::Up { connection, session_present }) => {
-                tracing::info!(session_present, "the broker is reached");
-                self.connection = connection;
-                self.meter.connected();
-                if self.offline_because.take().is_some() {
-                    self.link_since = self.clock.now().boot;
-                }
-                self.step(Input::Up { session_present });
-                step!("loop.online");
-            }
-            Some(link::News::Down { reason, session_taken_over }) => {
-                if session_taken_over {
-                    tracing::error!(reason, "another agent uses this node's identity");
-                } else if self.offline_because.as_ref() != Some(&reason) {
-                    tracing::warn!(reason, "the broker is not reached");
-                }
-                self.meter.disconnected();
-                if self.offline_because.replace(reason).is_none() {
-                    self.link_since = self.clock.now().boot;
-                }
-                self.tokens.clear();
-                self.step(Input::Down);
-            }
-            Some(link::News::Command { token, payload, retained }) => {
-                let number = self.next_token;
-                self.next_token += 1;
-                self.tokens.insert(number, token);
-                if !std::mem::replace(&mut self.scripts_known, true) {
-                    let scripts = script::names(&self.config.tasks.scripts_dir);
-                    self.step(Input::Scripts(scripts));
-                }
-                self.step(Input::Command { token: number, payload, retained });
-                step!("command.taken_in");
-            }
-            Some(link::News::Delivered { seq }) => {
-                self.step(Input::Delivered { seq });
-                step!("event.delivered", seq);
-            }
-            Some(link::News::Refused { seq, code }) => {
-                tracing::warn!(seq, code, "the broker refused an event");
-                self.step(Input::Refused { seq, code });
-            }
-            None => return Some(Ended::Lost("link")),
         }
         None
     }

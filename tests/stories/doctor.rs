@@ -181,7 +181,7 @@ async fn a_right_that_the_broker_does_not_give_is_told_by_its_topic() -> Result<
     let mut desk = Desk::set_up(Encoding::Cbor, Layout::plugs(1)).await?;
     let rights = desk.site.broker.folder().join("rights");
     let text = fs::read_to_string(&rights)?;
-    for leaf in ["telemetry", "events"] {
+    for leaf in ["telemetry", "events", "state"] {
         desk.site.broker.stop().await?;
         let line = format!("pattern write edge/v1/nodes/%u/{leaf}\n");
         ensure!(text.contains(&line), "{text}");
@@ -194,7 +194,7 @@ async fn a_right_that_the_broker_does_not_give_is_told_by_its_topic() -> Result<
             diagnosis.fails()?;
             continue;
         }
-        // Events can't be tried without saying something untrue; a running agent knows.
+        // The others can't be tried without saying something untrue; a running agent knows.
         let _agent = desk.site.agent().await?;
         let refused = async {
             loop {
@@ -209,7 +209,7 @@ async fn a_right_that_the_broker_does_not_give_is_told_by_its_topic() -> Result<
         diagnosis.says(
             "broker rights",
             "wrong",
-            &["0x87", "let the node write edge/v1/nodes/pi-0042/events"],
+            &["0x87", &format!("let the node write edge/v1/nodes/pi-0042/{leaf}")],
         )?;
         diagnosis.fails()?;
     }

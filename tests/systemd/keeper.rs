@@ -1,6 +1,6 @@
 //! The keeper under a real systemd: whether it runs, in its sandbox, and that it is never given up.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use edge_protocol::codec::Encoding;
 use tests::container::{Container, Machine};
 use tests::{Story, start, within};
@@ -48,7 +48,10 @@ async fn a_node_without_gpio_runs_no_keeper_and_misses_none() -> Result<()> {
 #[ignore = "run tests/under-systemd"]
 async fn a_relay_outlives_its_keeper_and_not_its_lease() -> Result<()> {
     let (mut story, container) = service(Some(RELAY)).await?;
-    assert_eq!(property(&container, "ActiveState").await?, "active", "it said READY");
+    if property(&container, "ActiveState").await? != "active" {
+        let (_, journal) = container.run("journalctl", &["--no-pager", "-u", UNIT]).await?;
+        bail!("the keeper never said READY:\n{journal}");
+    }
     story.send(start("s-1", 10_000)).await?;
     story.told("session.started").await?;
     // More often than systemd forgives by default within ten seconds.

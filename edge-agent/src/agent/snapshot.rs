@@ -24,6 +24,7 @@ impl Agent {
                 (false, false) => None,
             },
             refused: self.node.refused_because(),
+            not_kept: self.not_kept.clone(),
             configuration: Some(self.settings.configuration.clone()),
             certificate_expires_at_ms: self.settings.certificate_expires_at_ms,
             state: self.node.state_at(now.boot),

@@ -163,6 +163,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         sequence: Sequence::default(),
         connection: 0,
         offline_because: Some("not connected yet".to_owned()),
+        not_kept: BTreeMap::new(),
         link_since: started.boot,
         started_at_ms: started.wall_ms,
         scripts_known: false,

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::host::figures::{Agent, Figures, Machine};
 use crate::link::probe::{self, Guest};
-use crate::link::{self, Stay};
+use crate::link::{self, Retained, Stay};
 use crate::local::Report;
 use crate::node::time::Now;
 
@@ -75,22 +75,28 @@ impl Visitor<'_> {
     fn agent_says(&self, report: &Report, lines: &mut Lines) -> bool {
         const LINK: &str = "broker link";
         let since = instant(report.link_since_ms);
-        match (&report.offline_because, &report.refused) {
-            (Some(reason), _) => {
-                let found = format!("the running agent is not connected since {since}: {reason}");
-                let remedy = "mend what the lines below say; the agent then connects by itself";
-                lines.wrong(LINK, found, remedy);
-            }
-            (None, Some(refused)) => {
-                lines.ok(LINK, format!("the running agent is connected since {since}"));
-                let remedy = format!("let the node write {}", self.topics.events());
-                lines.wrong(RIGHTS, refused.clone(), remedy);
-            }
-            (None, None) => {
-                lines.ok(LINK, format!("the running agent is connected since {since}"));
-                // Without its subscriptions it would not count as connected.
-                lines.ok(RIGHTS, "its subscriptions are granted, and its events are taken");
-            }
+        if let Some(reason) = &report.offline_because {
+            let found = format!("the running agent is not connected since {since}: {reason}");
+            let remedy = "mend what the lines below say; the agent then connects by itself";
+            lines.wrong(LINK, found, remedy);
+            return report.online;
+        }
+        lines.ok(LINK, format!("the running agent is connected since {since}"));
+        let remedy = |topic: String| format!("let the node write {topic}");
+        if let Some(refused) = &report.refused {
+            lines.wrong(RIGHTS, refused.clone(), remedy(self.topics.events()));
+        }
+        for (what, code) in &report.not_kept {
+            let (name, topic) = match what {
+                Retained::Status => ("status", self.topics.status()),
+                Retained::State => ("state", self.topics.state()),
+            };
+            let found = format!("the broker refuses {name} with 0x{code:02x}{}", name_of(*code));
+            lines.wrong(RIGHTS, found, remedy(topic));
+        }
+        if report.refused.is_none() && report.not_kept.is_empty() {
+            // Without its subscriptions it would not count as connected.
+            lines.ok(RIGHTS, "its subscriptions are granted, and what it tells is taken");
         }
         report.online
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
+use super::Retained;
 use crate::step::step;
 
 /// A packet that the broker acknowledges.
@@ -14,7 +15,7 @@ pub(super) enum Sent {
     /// The event of this `seq`.
     Event(u64),
     /// Status or state: the next one repairs it, so nobody waits for its acknowledgement.
-    Retained,
+    Retained(Retained),
     /// The offline status of an orderly stop.
     Farewell,
 }
@@ -95,11 +96,11 @@ mod tests {
     fn acknowledgements_find_their_event_whatever_came_between() {
         let now = Instant::now();
         let mut inflight = Inflight::new(8);
-        let sent = [Sent::Event(7), Sent::Retained, Sent::Event(8)];
+        let sent = [Sent::Event(7), Sent::Retained(Retained::State), Sent::Event(8)];
         assert_eq!(sent.map(|what| inflight.submit(what, now)), [1, 2, 3]);
         assert_eq!(inflight.acknowledge(3, now), Some(Sent::Event(8)));
         assert_eq!(inflight.acknowledge(1, now), Some(Sent::Event(7)));
-        assert_eq!(inflight.acknowledge(2, now), Some(Sent::Retained));
+        assert_eq!(inflight.acknowledge(2, now), Some(Sent::Retained(Retained::State)));
         assert_eq!(inflight.oldest_since(), None);
     }
 

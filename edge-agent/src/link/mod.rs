@@ -30,6 +30,7 @@ use crate::step::step;
 use edge_protocol::id::GroupId;
 use edge_protocol::topic::Topics;
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
@@ -95,6 +96,16 @@ pub enum Order {
     Acknowledge(Token),
 }
 
+/// What a node keeps at the broker for whoever looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Retained {
+    /// Whether it is there.
+    Status,
+    /// What it has.
+    State,
+}
+
 /// What the link tells the loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
@@ -134,6 +145,14 @@ pub enum News {
         /// The reason code, 0x80 or above, named by MQTT 5 or not; 0x95 (packet too large) is also
         /// the link's own.
         code: u8,
+    },
+    /// The broker will not take the retained status or state, or takes it again. Told where that
+    /// changes; each connection begins with the hope that it does.
+    Retained {
+        /// Which.
+        what: Retained,
+        /// The reason code, 0x80 or above; none: it takes it.
+        refusal: Option<u8>,
     },
 }
 

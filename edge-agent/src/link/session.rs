@@ -1,5 +1,6 @@
 //! One connection's life: connecting, subscribing, up, perhaps leaving, and its end.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::pipe::{Broken, Pipe, goodbye, quoted};
 use super::waiting::Waiting;
 use super::welcome::Limits;
 use super::wire::Said;
-use super::{Ask, News, Order, Settings, stop_ordered};
+use super::{Ask, News, Order, Retained, Settings, stop_ordered};
 use crate::endpoint::Endpoint;
 use crate::step::step;
 
@@ -60,6 +61,8 @@ pub(super) struct Session<'a> {
     inflight: Inflight,
     arrivals: Arrivals,
     waiting: Waiting,
+    /// What the broker refuses to keep, and its reason code.
+    refusals: BTreeMap<Retained, u8>,
     /// One line of the log is enough for what is not this node's.
     warned: bool,
 }
@@ -98,6 +101,7 @@ impl<'a> Session<'a> {
             inflight: Inflight::new(usize::from(limits.window)),
             arrivals: Arrivals::new(connection),
             waiting: Waiting::default(),
+            refusals: BTreeMap::new(),
             warned: false,
         };
         let Err(end) = session.serve().await;
@@ -183,10 +187,12 @@ impl<'a> Session<'a> {
                         self.publish(topics.events(), payload, Some(Sent::Event(seq)))?;
                     }
                     Order::Status(payload) => {
-                        self.publish(topics.status(), payload, Some(Sent::Retained))?;
+                        let what = Sent::Retained(Retained::Status);
+                        self.publish(topics.status(), payload, Some(what))?;
                     }
                     Order::State(payload) => {
-                        self.publish(topics.state(), payload, Some(Sent::Retained))?;
+                        let what = Sent::Retained(Retained::State);
+                        self.publish(topics.state(), payload, Some(what))?;
                     }
                     Order::Telemetry(payload) => self.publish(topics.telemetry(), payload, None)?,
                     Order::Acknowledge(token) => self.acknowledge(token)?,
@@ -208,10 +214,11 @@ impl<'a> Session<'a> {
             tracing::error!(topic, bytes = payload.len(), "larger than the broker takes, not sent");
             return match what {
                 Some(Sent::Event(seq)) => self.tell(News::Refused { seq, code: PACKET_TOO_LARGE }),
-                Some(Sent::Subscription | Sent::Retained | Sent::Farewell) | None => Ok(()),
+                Some(Sent::Retained(what)) => self.kept(what, Some(PACKET_TOO_LARGE)),
+                Some(Sent::Subscription | Sent::Farewell) | None => Ok(()),
             };
         }
-        let retain = matches!(what, Some(Sent::Retained | Sent::Farewell));
+        let retain = matches!(what, Some(Sent::Retained(_) | Sent::Farewell));
         let qos = if what.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let mut publish = Publish { retain, ..Publish::new(topic, qos, payload, None) };
         if let Some(what) = what {
@@ -356,16 +363,24 @@ impl<'a> Session<'a> {
             (Some(Sent::Farewell), None) => self.send(&packets::disconnect()),
             // Hanging up without a DISCONNECT lets the last will say it.
             (Some(Sent::Farewell), Some(_)) => Err(End::Stopped),
-            (Some(Sent::Retained), Some(code)) => {
-                tracing::error!(code, "the broker refuses this node's status or state");
-                Ok(())
-            }
-            (Some(Sent::Retained), None) => Ok(()),
+            (Some(Sent::Retained(what)), refusal) => self.kept(what, refusal),
             // Who acknowledges what was not sent can't be believed about what was.
             (Some(Sent::Subscription) | None, _) => {
                 Err(self.lost("the broker acknowledges what it was not sent".to_owned()))
             }
         }
+    }
+
+    /// The broker keeps the retained status or state, or will not.
+    fn kept(&mut self, what: Retained, refusal: Option<u8>) -> Result<(), End> {
+        let before = match refusal {
+            Some(code) => self.refusals.insert(what, code),
+            None => self.refusals.remove(&what),
+        };
+        if before == refusal {
+            return Ok(());
+        }
+        self.tell(News::Retained { what, refusal })
     }
 
     /// Tells the loop, or holds it until the connection is up.

@@ -1,5 +1,7 @@
 //! A moment of an agent that has something of everything to tell.
 
+use std::collections::BTreeMap;
+
 use edge_protocol::event::{
     Clock, CommandRejected, Event, Fault, Lease, NodeClock, OutletFault, Proof, What,
 };
@@ -75,6 +77,7 @@ pub(crate) fn report() -> Report {
         accepting: true,
         disk: None,
         refused: None,
+        not_kept: BTreeMap::new(),
         configuration: None,
         certificate_expires_at_ms: AT_MS + 1,
         state: State {

@@ -14,6 +14,8 @@ mod request;
 pub(crate) mod socket;
 pub(crate) mod source;
 
+use std::collections::BTreeMap;
+
 use edge_protocol::event::{Clock, Event};
 use edge_protocol::id::OutletId;
 use edge_protocol::presence::{State, Telemetry};
@@ -23,6 +25,7 @@ use tokio::sync::oneshot;
 pub use self::client::{AskError, ask};
 pub use self::request::{Ask, Done, ReadBack, Refused, RefusedCode, VERSION};
 use crate::drivers::Errand;
+use crate::link::Retained;
 use crate::metrics::Meter;
 pub use crate::node::OutletDetail;
 use crate::node::explain::Explanation;
@@ -55,6 +58,9 @@ pub struct Report {
     /// Why the broker takes none of its events, where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// What the broker refuses to keep for it, and the reason code of MQTT 5.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_kept: BTreeMap<Retained, u8>,
     /// The configuration's hash, as `node.report` tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,

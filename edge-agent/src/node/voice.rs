@@ -201,16 +201,18 @@ impl Node {
         if self.voice.told_accepting != self.accepting() {
             self.voice.status_changed = true;
         }
-        if !self.outbox.connected() || self.stopping {
+        if !self.outbox.connected() {
             return;
         }
-        if std::mem::take(&mut self.voice.status_changed) {
+        // The link says goodbye by itself, with a status of its own.
+        if !self.stopping && std::mem::take(&mut self.voice.status_changed) {
             self.voice.told_accepting = self.accepting();
             let status = encode(self.settings.encoding, &self.status());
             self.effects.acts.push(Act::Status(status));
         }
         let due = self.voice.state_told_at.is_none_or(|at| self.now.boot >= at + STATE_MS);
-        if self.voice.state_changed && due {
+        // What waited for its turn would not survive the end.
+        if self.voice.state_changed && (due || self.stopping) {
             self.voice.state_changed = false;
             self.voice.state_told_at = Some(self.now.boot);
             let state = encode(self.settings.encoding, &self.state());

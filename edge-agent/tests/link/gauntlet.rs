@@ -162,6 +162,7 @@ pub(crate) async fn deliver(settings: Settings, broker: &Scripted) -> Told {
             }
             News::Refused { code, .. } => told.refusals.push(code),
             News::Command { .. } => told.commands += 1,
+            News::Retained { .. } => panic!("it was given no status or state to keep"),
         }
     }
     told

@@ -96,7 +96,9 @@ impl Node {
                     delivered = seq;
                     on_delivered(seq);
                 }
-                other @ (News::Command { .. } | News::Refused { .. }) => panic!("{other:?}"),
+                other @ (News::Command { .. } | News::Refused { .. } | News::Retained { .. }) => {
+                    panic!("{other:?}")
+                }
             }
             if let Some(connection) = connection {
                 while next <= last.min(delivered + WINDOW) {

@@ -1,6 +1,6 @@
 //! What an operator of a real broker sees.
 
-use edge_agent::link::{News, Order};
+use edge_agent::link::{News, Order, Retained};
 
 use crate::authority::Authority;
 use crate::mosquitto::{Control, Line, Mosquitto};
@@ -162,7 +162,7 @@ async fn state_is_retained_and_telemetry_is_not() {
 }
 
 #[tokio::test]
-async fn a_refused_event_and_one_too_large_are_told_and_the_link_stays_up() {
+async fn what_is_refused_or_too_large_is_told_and_the_link_stays_up() {
     let authority = Authority::new();
     let broker = Mosquitto::start(&authority);
     let mut node = Node::start(settings(&authority, "mute", broker.port));
@@ -172,7 +172,13 @@ async fn a_refused_event_and_one_too_large_are_told_and_the_link_stays_up() {
     // Over the broker's limit of 100,000 bytes.
     node.link.order(Order::Publish { connection, seq: 2, payload: vec![b'x'; 100_000] });
     assert_eq!(node.next().await, News::Refused { seq: 2, code: 0x95 });
+    let state = |refusal| News::Retained { what: Retained::State, refusal };
     node.link.order(Order::State(vec![b'x'; 100_000]));
+    assert_eq!(node.next().await, state(Some(0x95)));
+    // The same again is no news; that it is kept again is.
+    node.link.order(Order::State(vec![b'x'; 100_000]));
+    node.link.order(Order::State(b"a small one".to_vec()));
+    assert_eq!(node.next().await, state(None));
     node.publish(connection, 3);
     assert_eq!(node.next().await, News::Refused { seq: 3, code: 0x87 });
 }

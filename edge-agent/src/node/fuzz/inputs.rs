@@ -5,6 +5,7 @@ mod command;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use edge_protocol::codec::decode_command;
+use edge_protocol::command::OutletSet;
 use edge_protocol::event::{Code, Event, Fault, What};
 use edge_protocol::limits::MAX_MESSAGE_BYTES;
 use serde_json::json;
@@ -13,14 +14,14 @@ use super::{SETTLED_MS, assert_at_rest, assert_waits};
 use crate::node::record::{Kind, Write};
 use crate::node::time::{BootMs, Now};
 use crate::node::trial::{Batch, Trial, failed, succeeded};
-use crate::node::{Act, Disk, Failure, Input, Reading, ScriptOutcome};
+use crate::node::{Act, Asker, Disk, Failure, Input, LocalOrder, Reading, ScriptOutcome};
 
 /// A longer life is no better than this one and takes longer to try.
 const MOST_DEEDS: usize = 80;
 const OUTLETS: [&str; 3] = ["plug-1", "plug-2", "camera"];
 
 /// Each deed is a byte or more: a command good or bad, a link that comes and goes, a plug that is
-/// deaf or lies, a thumb, a script that ends, a disk that fills, time, clock steps, and starts.
+/// deaf or lies, a thumb, a technician, a script that ends, a disk that fills, time, clock steps, and starts.
 /// Whatever it is: numbers rise by one, each command gets one answer before it is acknowledged,
 /// nothing is published that is not on disk, nothing wakes without a reason, and in the end
 /// every session ends and every outlet is at rest.
@@ -73,6 +74,7 @@ struct Play {
     /// Out and not acknowledged.
     out: VecDeque<u64>,
     boots: u32,
+    asker: Asker,
 }
 
 impl Play {
@@ -87,11 +89,12 @@ impl Play {
             last_seq,
             out: VecDeque::new(),
             boots: 1,
+            asker: 0,
         }
     }
 
     fn perform(&mut self, deed: u8, deeds: &mut Deeds<'_>) {
-        match deed % 22 {
+        match deed % 23 {
             0..=4 => {
                 let payload = command::any(deeds, &self.trial);
                 self.message(payload, false);
@@ -149,6 +152,7 @@ impl Play {
                 let batch = self.trial.restart();
                 self.take(&batch);
             }
+            21 => self.local(deeds),
             _ => self.reboot(deeds),
         }
     }
@@ -195,6 +199,25 @@ impl Play {
             Err(Failure { fault: deeds.one_of(&faults), message: "so it says".to_owned() })
         };
         self.step(Input::Outlet { outlet, number, result });
+    }
+
+    /// Somebody at the machine itself, who gets one answer.
+    fn local(&mut self, deeds: &mut Deeds<'_>) {
+        let outlet = deeds.one_of(&["plug-1", "plug-2", "camera", "nowhere"]).parse().unwrap();
+        let order = if deeds.flag() {
+            LocalOrder::Release(outlet)
+        } else {
+            let (on, force) = (deeds.flag(), deeds.flag());
+            let for_ms = deeds.one_of(&[None, Some(0), Some(1_000), Some(60_000), Some(u64::MAX)]);
+            LocalOrder::Set(OutletSet { outlet, on, for_ms, force })
+        };
+        self.asker += 1;
+        let asker = self.asker;
+        self.trial.step(Input::Local { asker, order });
+        let batch = self.trial.run();
+        let answers = batch.acts.iter().filter(|act| matches!(act, Act::Answer { .. })).count();
+        assert_eq!(answers, 1, "who asks at the machine gets one answer");
+        self.take(&batch);
     }
 
     fn script(&mut self, deeds: &mut Deeds<'_>) {

@@ -97,4 +97,12 @@ impl Batch {
         };
         self.acts.iter().rev().find_map(status)
     }
+
+    pub(in crate::node) fn state(&self) -> Option<Value> {
+        let state = |act: &Act| {
+            let Act::State(state) = act else { return None };
+            Some(serde_cbor::from_slice(state).unwrap())
+        };
+        self.acts.iter().rev().find_map(state)
+    }
 }

@@ -209,6 +209,20 @@ fn what_was_held_back_is_told_by_an_orderly_stop() {
 }
 
 #[test]
+fn a_state_that_waits_for_its_turn_is_published_by_an_orderly_stop() {
+    let mut trial = Trial::new();
+    trial.up();
+    trial.send("outlet.release", json!({"outlet": "plug-1"}));
+    let hold = json!({"outlet": "plug-1", "on": false});
+    assert_eq!(trial.send("outlet.set", hold).state(), None, "the last one was a moment ago");
+    trial.step(Input::Stop);
+    let state = trial.settle().state().expect("the last word");
+    let mut outlets = state["outlets"].as_array().unwrap().iter();
+    let plug = outlets.find(|outlet| outlet["outlet"] == "plug-1").unwrap();
+    assert_eq!(plug["hold"]["on"], json!(false));
+}
+
+#[test]
 fn answers_sessions_and_tasks_never_collapse_nor_does_what_is_lost() {
     let text = |kind: &str, body: Value| -> What {
         serde_json::from_value(json!({"type": kind, "body": body})).unwrap()
