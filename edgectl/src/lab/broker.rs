@@ -16,8 +16,9 @@
 //! queue. mosquitto writes them when it stops, so after [`Broker::kill`] the broker has
 //! forgotten what came since its start: the way a broker forgets a node.
 
+mod files;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -27,12 +28,12 @@ use std::time::Duration;
 
 use edge_protocol::id::{GroupId, NodeId};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::mosquitto::find_mosquitto;
-use crate::ca::{self, Authority, CONTROL_PLANE, OPERATOR_PREFIX};
+use crate::ca::{self, Authority};
 
 /// A loaded machine needs seconds to start a process; more means that it never will.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -133,9 +134,11 @@ impl Broker {
     /// [`BrokerError::NoMosquitto`] and whatever else keeps it from listening.
     pub async fn start(authority: &Authority, options: BrokerOptions) -> Result<Self, BrokerError> {
         let folder = folder()?;
-        write_files(folder.path(), authority, &options)?;
-        Self::listening(folder, |folder, port, operators| config(folder, port, operators, &options))
-            .await
+        files::write(folder.path(), authority, &options)?;
+        Self::listening(folder, |folder, port, operators| {
+            files::config(folder, port, operators, &options)
+        })
+        .await
     }
 
     /// Starts a broker that lets in everybody and has no TLS, as a venue has one for its plugs.
@@ -143,7 +146,7 @@ impl Broker {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_plain() -> Result<Self, BrokerError> {
-        Self::listening(folder()?, |folder, port, _| plain_config(folder, port)).await
+        Self::listening(folder()?, |folder, port, _| files::plain_config(folder, port)).await
     }
 
     async fn listening(
@@ -326,91 +329,8 @@ async fn run(program: &Path, folder: &Path, port: u16) -> Result<Process, Broker
     }
 }
 
-fn write_files(
-    folder: &Path,
-    authority: &Authority,
-    options: &BrokerOptions,
-) -> Result<(), BrokerError> {
-    let hosts: Vec<&str> = options.hosts.iter().map(String::as_str).collect();
-    ca::write_issued(folder, "broker", &authority.issue_broker(&hosts)?)?;
-    fs::write(folder.join("ca.pem"), authority.cert_pem()).map_err(BrokerError::Files)?;
-    if let Some(operators_pem) = &options.operators_pem {
-        fs::write(folder.join("operators.pem"), operators_pem).map_err(BrokerError::Files)?;
-    }
-    fs::write(folder.join("rights"), rights(options)).map_err(BrokerError::Files)
-}
-
-/// mosquitto's own format: the patterns hold for every user, `%u` is the user name.
-fn rights(options: &BrokerOptions) -> String {
-    let root = &options.root;
-    let mut rights = format!(
-        "user {CONTROL_PLANE}\ntopic readwrite {root}/#\n\n\
-         user {OPERATOR_PREFIX}lab\ntopic read {root}/#\ntopic write {root}/nodes/+/commands\n\n"
-    );
-    for (group, members) in &options.groups {
-        for node in members {
-            // Writing to a string can't fail.
-            let _ = writeln!(rights, "user {node}\ntopic read {root}/groups/{group}/commands\n");
-        }
-    }
-    let _ = writeln!(rights, "pattern read {root}/nodes/%u/commands");
-    for leaf in ["events", "status", "state", "telemetry"] {
-        let _ = writeln!(rights, "pattern write {root}/nodes/%u/{leaf}");
-    }
-    rights
-}
-
 fn folder() -> Result<TempDir, BrokerError> {
     tempfile::Builder::new().prefix("edge-broker-").tempdir().map_err(BrokerError::Files)
-}
-
-fn plain_config(folder: &Path, port: u16) -> String {
-    let folder = folder.display();
-    let user = if geteuid().is_root() { "user root\n" } else { "" };
-    format!(
-        "{user}log_dest stderr
-log_type all
-persistence true
-persistence_location {folder}/
-set_tcp_nodelay true
-allow_anonymous true
-listener {port} 127.0.0.1
-"
-    )
-}
-
-fn config(folder: &Path, port: u16, operator_port: u16, options: &BrokerOptions) -> String {
-    let folder = folder.display();
-    // As root mosquitto becomes another user, who may not read a temporary folder's key.
-    let user = if geteuid().is_root() { "user root\n" } else { "" };
-    let max_queued = options.max_queued;
-    let shown = format!(
-        "certfile {folder}/broker.pem
-keyfile {folder}/broker.key
-require_certificate true
-use_identity_as_username true"
-    );
-    let operators = options.operators_pem.as_ref().map_or_else(String::new, |_| {
-        format!("listener {operator_port} 127.0.0.1\ncafile {folder}/operators.pem\n{shown}\n")
-    });
-    format!(
-        "{user}per_listener_settings false
-log_dest stderr
-log_type all
-connection_messages true
-persistence true
-persistence_location {folder}/
-max_queued_messages {max_queued}
-max_inflight_messages 100
-set_tcp_nodelay true
-allow_anonymous false
-acl_file {folder}/rights
-listener {port} 127.0.0.1
-cafile {folder}/ca.pem
-{shown}
-use_username_as_clientid true
-{operators}"
-    )
 }
 
 fn free_port() -> io::Result<u16> {

@@ -203,7 +203,8 @@ impl Play {
 
     /// Somebody at the machine itself, who gets one answer.
     fn local(&mut self, deeds: &mut Deeds<'_>) {
-        let outlet = deeds.one_of(&["plug-1", "plug-2", "camera", "nowhere"]).parse().unwrap();
+        let outlet = deeds.one_of(&["plug-1", "plug-2", "camera", "nowhere"]);
+        let outlet = outlet.parse().expect("each is an id");
         let order = if deeds.flag() {
             LocalOrder::Release(outlet)
         } else {
