@@ -1,6 +1,7 @@
 //! What the agent takes of time, disk and machine, each figure beside its floor in the same run.
 //!
-//! `cargo bench --package tests` runs it on the release build; `docs/performance.md` says how to read it.
+//! `cargo bench --package tests` runs it on the release build, `… -- idle start` those parts alone;
+//! `docs/performance.md` says how to read it.
 //! The machine's own speed moves every time here, so a ratio to a floor says more than a time.
 
 mod figures;
@@ -11,7 +12,7 @@ mod start;
 mod throughput;
 mod toggle;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use edge_protocol::codec::{Encoding, encode};
 use edge_protocol::command::Request;
 use edge_protocol::event::Event;
@@ -71,11 +72,27 @@ async fn main() -> Result<()> {
     }
     ensure!(!cfg!(debug_assertions), "figures of a debug build mean nothing: use cargo bench");
     let table = Table::new();
+    let parts: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
+    let known = ["toggle", "throughput", "lateness", "start", "idle"];
+    if let Some(part) = parts.iter().find(|part| !known.contains(&part.as_str())) {
+        bail!("there is no part {part}: {}", known.join(", "));
+    }
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     let floors = floors::measure(&table).await?;
-    toggle::measure(&table, &floors).await?;
-    throughput::measure(&table, &floors).await?;
-    lateness::measure(&table, &floors).await?;
-    start::measure(&table, &floors).await?;
-    idle::measure(&table).await?;
+    if wanted("toggle") {
+        toggle::measure(&table, &floors).await?;
+    }
+    if wanted("throughput") {
+        throughput::measure(&table, &floors).await?;
+    }
+    if wanted("lateness") {
+        lateness::measure(&table, &floors).await?;
+    }
+    if wanted("start") {
+        start::measure(&table, &floors).await?;
+    }
+    if wanted("idle") {
+        idle::measure(&table).await?;
+    }
     Ok(())
 }
