@@ -8,6 +8,10 @@ mod shrinking;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Half of what a world does is to allocate.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A number out of the environment.
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))

@@ -77,7 +77,8 @@ async fn chaos(mut chance: fastrand::Rng) -> Result<()> {
     ledger.judge()?;
     let sessions = asked.values().filter(|subject| ledger.count("session.ended", subject) == 1);
     let sessions = sessions.filter(|subject| subject.starts_with("s-")).count();
-    assert!(sessions >= KILLS / 4, "{sessions} sessions are no load");
+    // Those of the first round at least: how many of the others find their station free is chance.
+    assert!(sessions >= STATIONS, "{sessions} sessions are no load");
     for (command, subject) in &asked {
         let accepted = usize::from(ledger.answer(command) == Some(true));
         let once: &[&str] = if subject.starts_with("s-") {

@@ -138,10 +138,13 @@ impl Entry {
 
     /// Looks ahead to the first occurrence after `wall_ms` that has not run.
     fn plan(&mut self, wall_ms: u64) {
-        let Some(timing) = self.schedule.timing() else {
-            self.next = Next::Never;
-            return;
-        };
+        match self.schedule.timing() {
+            Some(timing) => self.plan_by(&timing, wall_ms),
+            None => self.next = Next::Never,
+        }
+    }
+
+    fn plan_by(&mut self, timing: &Timing, wall_ms: u64) {
         let mut next = timing.after(wall_ms);
         while let Some(through) = next.and_then(|at| self.course.ran.through(at)) {
             next = timing.after(through);
@@ -151,8 +154,7 @@ impl Entry {
 
     /// The occurrence that is to run now, counted as run: the last that is due, unless it is too
     /// late, or `missed` and those are to be skipped.
-    fn take(&mut self, wall_ms: u64, missed: bool) -> Option<u64> {
-        let timing = self.schedule.timing()?;
+    fn take(&mut self, timing: &Timing, wall_ms: u64, missed: bool) -> Option<u64> {
         let since_ms = self.course.since_ms?;
         let at = timing.latest(wall_ms).filter(|at| *at > since_ms)?;
         let late = wall_ms - at > self.schedule.max_late_ms;
@@ -160,7 +162,7 @@ impl Entry {
         if late || skipped || self.course.ran.through(at).is_some() {
             return None;
         }
-        self.course.ran.add(at, &timing);
+        self.course.ran.add(at, timing);
         Some(at)
     }
 
@@ -260,8 +262,13 @@ impl Schedules {
         let since_ms = entry.course.since_ms.unwrap_or(wall_ms).min(wall_ms);
         entry.course.since_ms = Some(since_ms);
         let missed = self.away || entry.next == Next::Unknown;
-        let at_ms = entry.take(wall_ms, missed);
-        entry.plan(wall_ms);
+        // Read once for both: an expression is small, and what it unfolds to is not.
+        let timing = entry.schedule.timing();
+        let at_ms = timing.as_ref().and_then(|timing| entry.take(timing, wall_ms, missed));
+        match timing {
+            Some(timing) => entry.plan_by(&timing, wall_ms),
+            None => entry.next = Next::Never,
+        }
         let write = (entry.course != before).then(|| entry.write(id));
         let due = at_ms.zip(entry.schedule.request()).map(|(at_ms, request)| Due {
             command: occurrence(id, at_ms),

@@ -8,7 +8,7 @@ use edge_agent::node::record::Write;
 use edge_agent::node::settings::Settings;
 use edge_agent::node::time::BootMs;
 use edge_agent::node::{Act, Asker, Effects, LocalOrder, Node};
-use edge_protocol::codec::decode_event;
+use edge_protocol::codec::encode;
 use edge_protocol::command::{OutletRef, Request};
 use edge_protocol::event::{Event, Proof, Reason, What};
 use edge_protocol::id::{OutletId, SessionId, TaskId};
@@ -99,16 +99,12 @@ impl Checker {
     }
 
     /// The node decided: what it tells is taken in before what it orders.
-    pub(super) fn decided(
-        &mut self,
-        effects: &Effects,
-        seen: &Seen<'_>,
-        told: &mut Vec<Event>,
-    ) -> Held {
+    pub(super) fn decided(&mut self, effects: &Effects, seen: &Seen<'_>) -> Held {
         self.unsubmitted |= !effects.writes.is_empty();
         let recovering = std::mem::take(&mut self.recovering);
         let exact = !recovering || self.start(seen.clocks);
         self.take_local(effects, seen)?;
+        let mut events = effects.told.iter();
         for write in &effects.writes {
             let Write::Put { key, value } = write else { continue };
             if key == b"node/checkpoint" {
@@ -116,11 +112,12 @@ impl Checker {
                 self.checkpoint = Checkpoint { real, boot, synced, wall_error };
             }
             if key.starts_with(b"event/") {
-                let event = decode_event(value)
-                    .map_err(|error| format!("an event can't be read: {error}"))?;
-                let held = self.told(&event, value, seen);
-                told.push(event);
-                held?;
+                // What is written is what is told, to the byte; that it can be read again others prove.
+                let event = events.next().ok_or("an event is written that is not told")?;
+                if encode(seen.settings.encoding, event) != **value {
+                    return Err(format!("event {} is written otherwise than told", event.seq));
+                }
+                self.told(event, value, seen)?;
             }
         }
         if recovering {

@@ -246,7 +246,6 @@ impl World {
     /// Shows what the node decided to the checker; nothing where a sentence broke.
     fn judge(&mut self, effects: Effects) -> Option<Effects> {
         let process = self.process.as_ref()?;
-        let mut told = Vec::new();
         let seen = super::checker::Seen {
             clocks: &self.clocks,
             settings: &self.settings,
@@ -254,8 +253,8 @@ impl World {
             plugs: &self.plugs,
             node: &process.node,
         };
-        let held = self.checker.decided(&effects, &seen, &mut told);
-        for event in told {
+        let held = self.checker.decided(&effects, &seen);
+        for event in &effects.told {
             self.done.tally.count("event", event.what.kind());
             self.note(|| format!("    tells {} {:?}", event.seq, event.what));
         }

@@ -1,6 +1,6 @@
 //! What will happen, in the order of time; what happens at the same moment, in the order in which it was decided.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use edge_agent::node::{Failure, Reading, ScriptOutcome};
@@ -67,51 +67,36 @@ impl Happening {
     }
 }
 
-#[derive(Debug)]
-struct Entry {
-    when: u64,
-    number: u64,
-    happening: Happening,
-}
+/// When something happens; then which was decided first; and where it is kept.
+type Turn = Reverse<(u64, u64, usize)>;
 
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    /// The heap gives its greatest first, so what comes first is the greatest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.when, other.number).cmp(&(self.when, self.number))
-    }
-}
-
+/// Turns are what the heap moves about: happenings are large, and stay where they are.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    entries: BinaryHeap<Entry>,
+    turns: BinaryHeap<Turn>,
+    kept: Vec<Option<Happening>>,
+    free: Vec<usize>,
     next: u64,
 }
 
 impl Queue {
     pub(super) fn at(&mut self, when: u64, happening: Happening) {
-        self.entries.push(Entry { when, number: self.next, happening });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.kept.push(None);
+            self.kept.len() - 1
+        });
+        self.kept[place] = Some(happening);
+        self.turns.push(Reverse((when, self.next, place)));
         self.next += 1;
     }
 
     pub(super) fn next_at(&self) -> Option<u64> {
-        self.entries.peek().map(|entry| entry.when)
+        self.turns.peek().map(|Reverse((when, ..))| *when)
     }
 
     pub(super) fn pop(&mut self) -> Option<Happening> {
-        self.entries.pop().map(|entry| entry.happening)
+        let Reverse((_, _, place)) = self.turns.pop()?;
+        self.free.push(place);
+        self.kept[place].take()
     }
 }
