@@ -49,6 +49,8 @@ impl Node {
         let wants: Vec<Want> = self.outlets.iter().map(want).collect();
         // Few change in one decision: only those are named.
         let (mut overruled, mut left) = (Vec::new(), Vec::new());
+        // Beside the configuration's there are only those that a stored session still owns.
+        let strangers = self.outlets.len() > self.settings.outlets.len();
         for ((id, outlet), want) in self.outlets.iter_mut().zip(wants) {
             let obeyed = outlet.obeyed();
             outlet.set(want, now);
@@ -56,10 +58,10 @@ impl Node {
             if overrules {
                 overruled.push(id.clone());
             }
-            let covered = last(&owned, id).is_some() || self.holds.contains_key(id);
-            let configured = self.settings.outlets.contains_key(id);
-            let kept = overrules || self.kept.contains(id) || !configured;
-            if kept && !covered && outlet.at_rest(now) {
+            let covered = || last(&owned, id).is_some() || self.holds.contains_key(id);
+            let stranger = || strangers && !self.settings.outlets.contains_key(id);
+            let kept = overrules || self.kept.contains(id) || stranger();
+            if kept && outlet.at_rest(now) && !covered() {
                 left.push(id.clone());
             }
         }

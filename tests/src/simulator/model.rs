@@ -7,6 +7,7 @@ mod told;
 use std::collections::BTreeMap;
 
 use edge_protocol::command::{End, Request};
+use edge_protocol::event::Clock;
 use edge_protocol::id::{OutletId, SessionId, TaskId};
 use edge_protocol::presence::State;
 
@@ -122,6 +123,21 @@ impl Session {
     /// Its time counts from now, whatever a reboot took.
     fn certain(&mut self) {
         (self.vague, self.judged, self.skew_ms) = (false, true, 0);
+    }
+
+    /// The node told its deadline by its name on the wall clock. While that is not synced, its plugs may
+    /// correct it by less than a second, which renames nothing.
+    fn agree_by_name(&mut self, what: &str, told: u64, clock: Clock) -> Held {
+        match self.phase {
+            Phase::Active { deadline, .. }
+                if clock == Clock::Unsynced
+                    && self.skew_ms == 0
+                    && told.abs_diff(deadline) < 1_000 =>
+            {
+                Ok(())
+            }
+            _ => self.agree(what, told),
+        }
     }
 
     /// The node told its deadline. It may only be sooner than it was after a reboot of unknown

@@ -86,9 +86,11 @@ impl World {
             }
             Trouble::Suspended { for_ms } => {
                 if let Some(process) = self.process.as_mut().filter(|process| !process.stopping) {
-                    process.frozen_until = real + for_ms;
-                    self.alive_since = Some(real + for_ms);
-                    self.queue.at(real + for_ms, Happening::Look);
+                    // Who sleeps already sleeps on.
+                    let until = process.frozen_until.max(real + for_ms);
+                    process.frozen_until = until;
+                    self.alive_since = Some(until);
+                    self.queue.at(until, Happening::Look);
                 }
             }
             Trouble::PlugMisbehaves { plug: at, manner, for_ms } => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Counts by what is counted.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    counts: BTreeMap<(&'static str, String), u64>,
+    counts: BTreeMap<&'static str, BTreeMap<String, u64>>,
 }
 
 impl Tally {
@@ -14,20 +14,26 @@ impl Tally {
     }
 
     pub(super) fn add(&mut self, group: &'static str, what: &str, times: u64) {
-        *self.counts.entry((group, what.to_owned())).or_default() += times;
+        let counts = self.counts.entry(group).or_default();
+        match counts.get_mut(what) {
+            Some(count) => *count += times,
+            None => drop(counts.insert(what.to_owned(), times)),
+        }
     }
 
     /// Takes another's counts in.
     pub fn merge(&mut self, other: &Self) {
-        for ((group, what), times) in &other.counts {
-            self.add(group, what, *times);
+        for (group, counts) in &other.counts {
+            for (what, times) in counts {
+                self.add(group, what, *times);
+            }
         }
     }
 
     /// How often something was counted.
     #[must_use]
     pub fn of(&self, group: &'static str, what: &str) -> u64 {
-        self.counts.get(&(group, what.to_owned())).copied().unwrap_or(0)
+        self.counts.get(group).and_then(|counts| counts.get(what)).copied().unwrap_or(0)
     }
 
     /// All of a group.
@@ -38,7 +44,7 @@ impl Tally {
 
     /// What was counted of a group.
     pub fn group(&self, group: &str) -> impl Iterator<Item = (&str, u64)> {
-        let own = move |key: &&(&'static str, String)| key.0 == group;
-        self.counts.keys().filter(own).map(|key| (key.1.as_str(), self.counts[key]))
+        let counts = self.counts.get(group).into_iter().flatten();
+        counts.map(|(what, times)| (what.as_str(), *times))
     }
 }

@@ -117,7 +117,7 @@ impl Model {
                 let session = self.session(&times.session)?;
                 if let Some(ends_at_ms) = times.ends_at_ms {
                     let what = "an extension moves the deadline by exactly that much";
-                    session.agree(what, real_of(ends_at_ms))?;
+                    session.agree_by_name(what, real_of(ends_at_ms), event.clock)?;
                 }
             }
             What::SessionWarning(rest) => {
@@ -138,7 +138,7 @@ impl Model {
                     let session = self.session(&named.session)?;
                     session.judged &= context.honest || session.skew_ms == 0;
                     let what = "a wall-clock step moves no deadline of a running session";
-                    session.agree(what, real_of(named.ends_at_ms))?;
+                    session.agree_by_name(what, real_of(named.ends_at_ms), event.clock)?;
                 }
             }
             _ => {}
@@ -151,16 +151,20 @@ impl Model {
         let real_of = |wall_ms: u64| (real + wall_ms).saturating_sub(event.at_ms);
         match &event.what {
             What::SessionEnding(ending) => {
-                let off = real_of(ending.off_at_ms);
+                let named = real_of(ending.off_at_ms);
                 let session = self.session(&ending.session)?;
                 let expired = ending.reason == Reason::Expired;
                 if expired {
                     let what = "the off time is the deadline plus the grace";
-                    session.agree(what, off.saturating_sub(session.grace_ms))?;
+                    let deadline = named.saturating_sub(session.grace_ms);
+                    session.agree_by_name(what, deadline, event.clock)?;
                 }
-                let deadline = match session.phase {
-                    Phase::Active { deadline, .. } if expired => deadline,
-                    _ => real,
+                let (deadline, off) = match session.phase {
+                    Phase::Active { deadline, .. } if expired && session.skew_ms == 0 => {
+                        (deadline, deadline + session.grace_ms)
+                    }
+                    Phase::Active { deadline, .. } if expired => (deadline, named),
+                    _ => (real, named),
                 };
                 // What a reboot of unknown length put off counts as late, not as owed.
                 let off = if expired { off.saturating_sub(session.skew_ms) } else { off };
