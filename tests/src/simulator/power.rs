@@ -80,6 +80,9 @@ impl Power {
             self.asked_until = model.next_change(span.from);
         }
         for (watch, plug) in self.watches.iter_mut().zip(span.plugs) {
+            if watch.rests(plug, span.from) {
+                continue;
+            }
             let good_since = span
                 .alive_since
                 .filter(|_| plug.manner == Manner::Well)
@@ -157,6 +160,13 @@ impl Power {
 }
 
 impl Watch {
+    /// Nothing covers it, it is off, no timer runs in it, and that was all so before: as most of the time.
+    fn rests(&self, plug: &Plug, from: u64) -> bool {
+        let quiet = !plug.on && plug.lease.is_none() && plug.meddled_at < from;
+        let uncovered = self.cover.0 == self.covered && self.covered <= self.covered_at;
+        quiet && uncovered && self.owed.is_none() && self.owed_since.is_none()
+    }
+
     fn on_time(&mut self, plug: &Plug, good_since: Option<u64>, span: &Span<'_>) -> Held {
         let (from, to) = (span.from, span.to);
         let (id, cover) = (&plug.outlet, self.covered);
