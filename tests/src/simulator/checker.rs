@@ -29,6 +29,9 @@ const CALM_MS: u64 = 130_000;
 /// Whoever was read back off that long ago and is on has not been read back.
 const READ_BACK_MS: u64 = 12_000;
 
+/// One in so many events is compared with what is written of it.
+const LOOK_AT_EVERY: u64 = 8;
+
 /// The clocks as the node last wrote them down.
 #[derive(Debug, Clone, Copy, Default)]
 struct Checkpoint {
@@ -112,9 +115,10 @@ impl Checker {
                 self.checkpoint = Checkpoint { real, boot, synced, wall_error };
             }
             if key.starts_with(b"event/") {
-                // What is written is what is told, to the byte; that it can be read again others prove.
+                // What is written is what is told; that it can be read again others prove.
                 let event = events.next().ok_or("an event is written that is not told")?;
-                if encode(seen.settings.encoding, event) != **value {
+                let looks = event.seq.is_multiple_of(LOOK_AT_EVERY);
+                if looks && encode(seen.settings.encoding, event) != **value {
                     return Err(format!("event {} is written otherwise than told", event.seq));
                 }
                 self.told(event, value, seen)?;
@@ -222,9 +226,10 @@ impl Checker {
             }
             _ => Vec::new(),
         };
-        let model = Rc::make_mut(&mut self.model);
-        model.told(event, &context)?;
-        self.power.look_again();
+        if Model::hears(&event.what) {
+            Rc::make_mut(&mut self.model).told(event, &context)?;
+            self.power.look_again();
+        }
         self.measured(event, seen)?;
         self.read_back(&ended, seen)
     }

@@ -277,8 +277,14 @@ impl Model {
             Phase::Pending { starts, .. } => starts <= real || session.vague,
             Phase::Active { .. } | Phase::Paused { .. } | Phase::Ending { .. } => true,
         };
+        let takes_over = |session: &Session, id: &OutletId| match &session.phase {
+            Phase::Active { moving: Some(new), .. } => new.contains(id),
+            _ => false,
+        };
         let taken = |id: &OutletId| {
-            self.sessions.values().any(|session| session.outlets.contains(id) && begun(session))
+            self.sessions.values().any(|session| {
+                session.outlets.contains(id) && begun(session) || takes_over(session, id)
+            })
         };
         let lost = |(id, hold): &(&OutletId, &Hold)| {
             exact && !hold.vague && hold.until > real && !known(id) && !(hold.on && taken(id))

@@ -6,6 +6,20 @@ use edge_protocol::event::{Clock, Code, Event, Reason, What};
 use super::{Context, Held, Model, Phase, off_by};
 
 impl Model {
+    /// Whether an event can change the picture.
+    pub(in crate::simulator) fn hears(what: &What) -> bool {
+        !matches!(
+            what,
+            What::CommandRejected(_)
+                | What::OutletLease(_)
+                | What::OutletFault(_)
+                | What::OutletRecovered(_)
+                | What::NodeLink(_)
+                | What::NodeReport(_)
+                | What::NodeStore(_)
+        )
+    }
+
     /// Takes in what the node told.
     pub(in crate::simulator) fn told(&mut self, event: &Event, context: &Context<'_>) -> Held {
         self.told_of_powering(event, context)?;
