@@ -5,11 +5,11 @@ use edge_protocol::event::{By, Fault, Lease, Proof};
 use edge_protocol::id::{CommandId, OutletId, SessionId, StationId, TaskId};
 use serde::{Deserialize, Serialize};
 
-use super::Node;
 use super::outlet::{Outlet, Wait, Want};
-use super::session::Claim;
+use super::session::{Claim, Session};
 use super::settings::Rest;
 use super::time::{BootMs, Now};
+use super::{Node, power};
 
 /// Why an outlet is as it is. Instants are UTC, in milliseconds since the Unix epoch, as the node's
 /// clock names them now.
@@ -204,14 +204,13 @@ impl Node {
 
     /// All that speak for an outlet, the one that decides first: the order of [`Node::want`].
     fn voices(&self, id: &OutletId, outlet: &Outlet, now: Now) -> Vec<Because> {
-        let own = |claims: Vec<(OutletId, Claim)>| {
-            claims.into_iter().rfind(|(claimed, _)| claimed == id).map(|(_, claim)| claim)
+        let claim = |session: &Session| {
+            let mut claims = Vec::new();
+            session.claim(&self.outlets, now.boot, &mut claims);
+            power::last(&claims, id)
         };
-        let mut claims = self
-            .sessions
-            .values()
-            .filter_map(|session| Some((session, own(session.claims(&self.outlets, now.boot))?)));
-        let owner = claims.next_back();
+        let mut sessions = self.sessions.values().rev();
+        let owner = sessions.find_map(|session| Some((session, claim(session)?)));
         let hold = self.holds.get(id);
         let held = hold.map(|hold| Because::Hold {
             on: hold.on,

@@ -133,28 +133,30 @@ impl Node {
     pub fn wake_at(&self) -> Option<BootMs> {
         let now = self.now.boot;
         let sessions = self.sessions.values();
-        let sessions = sessions.filter_map(|session| session.wake_at(&self.outlets, now));
-        let falls = self.falls.iter().filter_map(|fall| fall.wake_at(&self.outlets, now));
-        let outlets = self.outlets.values().map(outlet::Outlet::wake_at);
-        let holds = self.holds.values().filter_map(|hold| hold.until);
-        let attempts = self.attempts.values().filter_map(attempt::Attempt::wake_at);
+        let sessions = sessions.filter_map(|session| session.wake_at(&self.outlets, now)).min();
+        let falls = self.falls.iter();
+        let falls = falls.filter_map(|fall| fall.falling().wake_at(&self.outlets, now)).min();
+        let outlets = self.outlets.values().map(outlet::Outlet::wake_at).min();
+        let holds = self.holds.values().filter_map(|hold| hold.until).min();
+        let attempts = self.attempts.values().filter_map(attempt::Attempt::wake_at).min();
         let free = self.tasks.running_count() < self.settings.tasks.concurrency && self.accepting();
         let tasks = self.tasks.wake_at().filter(|_| free);
         let checkpoint = self.any_live().then(|| self.clock.checkpoint_at());
-        let voice = self.voice.wake_at(self.outbox.connected());
-        sessions
-            .chain(falls)
-            .chain(outlets)
-            .chain(holds)
-            .chain(attempts)
-            .chain(tasks)
-            .chain(self.schedules_wake_at())
-            .chain(checkpoint)
-            .chain(self.clock.reckons_at())
-            .chain(voice)
-            .chain(self.outbox.wake_at())
-            .chain(self.look_again_at())
-            .min()
+        let times = [
+            sessions,
+            falls,
+            outlets,
+            holds,
+            attempts,
+            tasks,
+            self.schedules_wake_at(),
+            checkpoint,
+            self.clock.reckons_at(),
+            self.voice.wake_at(self.outbox.connected()),
+            self.outbox.wake_at(),
+            self.look_again_at(),
+        ];
+        times.iter().flatten().min().copied()
     }
 
     /// The outlets that need a driver: those of the configuration, and those that a stored session still owns.

@@ -35,36 +35,37 @@ impl Node {
         let now = self.now.boot;
         self.end_holds();
         self.falls.retain(|fall| !fall.over(&self.outlets));
-        let mut owned: Vec<(OutletId, Claim)> = Vec::new();
+        // One for each outlet and few more: each belongs to one session at most.
+        let mut owned: Vec<(&OutletId, Claim)> = Vec::with_capacity(self.outlets.len());
         for session in self.sessions.values() {
-            owned.extend(session.claims(&self.outlets, now));
+            session.claim(&self.outlets, now, &mut owned);
         }
-        let mut let_go: Vec<(OutletId, Claim)> = Vec::new();
+        let mut let_go: Vec<(&OutletId, Claim)> = Vec::new();
         for fall in &self.falls {
-            let_go.extend(fall.claims(Claim::Off, &self.outlets, now));
+            let_go.extend(fall.falling().claims(Claim::Off, &self.outlets, now));
         }
-        let want = |(id, outlet): (&OutletId, &Outlet)| {
-            self.want(id, outlet, last(&owned, id), last(&let_go, id))
-        };
-        let wants: Vec<Want> = self.outlets.iter().map(want).collect();
         // Few change in one decision: only those are named.
         let (mut overruled, mut left) = (Vec::new(), Vec::new());
         // Beside the configuration's there are only those that a stored session still owns.
         let strangers = self.outlets.len() > self.settings.outlets.len();
-        for ((id, outlet), want) in self.outlets.iter_mut().zip(wants) {
+        // Each is set by what is known beside the outlets.
+        let mut outlets = std::mem::take(&mut self.outlets);
+        for (id, outlet) in &mut outlets {
+            let owned = last(&owned, id);
             let obeyed = outlet.obeyed();
-            outlet.set(want, now);
+            outlet.set(self.want(id, outlet, owned, last(&let_go, id)), now);
             let overrules = outlet.obeyed() != obeyed;
             if overrules {
                 overruled.push(id.clone());
             }
-            let covered = || last(&owned, id).is_some() || self.holds.contains_key(id);
+            let covered = || owned.is_some() || self.holds.contains_key(id);
             let stranger = || strangers && !self.settings.outlets.contains_key(id);
-            let kept = overrules || self.kept.contains(id) || stranger();
-            if kept && outlet.at_rest(now) && !covered() {
+            let kept = || overrules || self.kept.contains(id) || stranger();
+            if outlet.at_rest(now) && kept() && !covered() {
                 left.push(id.clone());
             }
         }
+        self.outlets = outlets;
         // The next start must not obey a thumb that another wish has overruled.
         overruled.iter().for_each(|id| self.keep_settings(id));
         left.iter().for_each(|id| self.forget_kept(id));
@@ -210,8 +211,8 @@ impl Node {
 }
 
 /// The claim that counts of those on an outlet: the last. There are few.
-fn last(claims: &[(OutletId, Claim)], id: &OutletId) -> Option<Claim> {
-    claims.iter().rev().find(|(claimed, _)| claimed == id).map(|(_, claim)| *claim)
+pub(super) fn last(claims: &[(&OutletId, Claim)], id: &OutletId) -> Option<Claim> {
+    claims.iter().rev().find(|(claimed, _)| *claimed == id).map(|(_, claim)| *claim)
 }
 
 /// What a session's claim makes of an outlet.

@@ -71,9 +71,8 @@ impl Node {
     pub(in crate::node) fn advance_sessions(&mut self) {
         self.forget_ended();
         self.begin_booked();
-        let ids: Vec<SessionId> = self.sessions.keys().cloned().collect();
-        for id in ids {
-            let Some(session) = self.sessions.get_mut(&id) else { continue };
+        let mut moved: Vec<(SessionId, Progress)> = Vec::new();
+        for (id, session) in &mut self.sessions {
             let progress = session.advance(&self.outlets, self.now);
             if progress.read_back {
                 for outlet in &session.outlets {
@@ -82,6 +81,11 @@ impl Node {
                     }
                 }
             }
+            if progress.changed {
+                moved.push((id.clone(), progress));
+            }
+        }
+        for (id, progress) in moved {
             self.progressed(&id, progress);
         }
     }

@@ -3,7 +3,7 @@
 use edge_protocol::id::OutletId;
 
 use super::running::Planned;
-use super::sequence::{self, Fall};
+use super::sequence::{self, Falling};
 use super::{Ending, Phase, Session};
 use crate::node::outlet::Outlets;
 use crate::node::time::BootMs;
@@ -40,38 +40,42 @@ impl Session {
         }
     }
 
-    /// What it wants of each outlet.
-    pub(in crate::node) fn claims(&self, outlets: &Outlets, now: BootMs) -> Vec<(OutletId, Claim)> {
-        if let Some((fall, claim)) = self.fall() {
-            return fall.claims(claim, outlets, now);
+    /// Adds what it wants of each outlet to what others want.
+    pub(in crate::node) fn claim<'a>(
+        &'a self,
+        outlets: &Outlets,
+        now: BootMs,
+        claims: &mut Vec<(&'a OutletId, Claim)>,
+    ) {
+        if let Some((falling, claim)) = self.falling() {
+            return claims.extend(falling.claims(claim, outlets, now));
         }
-        let Some(off) = self.off_at() else { return Vec::new() };
+        let Some(off) = self.off_at() else { return };
         match &self.phase {
-            Phase::Booked { .. } => Vec::new(),
+            Phase::Booked { .. } => {}
             Phase::Starting { .. } | Phase::Paused { .. } => {
-                sequence::rise(&self.outlets, off, outlets)
+                claims.extend(sequence::rise(&self.outlets, off, outlets));
             }
             Phase::Active { moving, .. } => {
-                let new = moving.iter().flat_map(|new| sequence::rise(&new.outlets, off, outlets));
-                self.all_on(off).chain(new).collect()
+                claims.extend(self.all_on(off));
+                if let Some(new) = moving {
+                    claims.extend(sequence::rise(&new.outlets, off, outlets));
+                }
             }
-            Phase::Ending(_) => self.all_on(off).collect(),
+            Phase::Ending(_) => claims.extend(self.all_on(off)),
         }
     }
 
-    fn all_on(&self, off: BootMs) -> impl Iterator<Item = (OutletId, Claim)> {
-        self.outlets.iter().map(move |id| (id.clone(), Claim::On(off)))
+    fn all_on(&self, off: BootMs) -> impl Iterator<Item = (&OutletId, Claim)> {
+        self.outlets.iter().map(move |id| (id, Claim::On(off)))
     }
 
     /// How its outlets go off, where they do.
-    fn fall(&self) -> Option<(Fall, Claim)> {
+    fn falling(&self) -> Option<(Falling<'_>, Claim)> {
+        let falling = |since: BootMs| Falling { outlets: &self.outlets, since };
         match &self.phase {
-            Phase::Paused { since, resuming: None, .. } => {
-                Some((Fall::new(&self.outlets, *since), Claim::Off))
-            }
-            Phase::Ending(Ending { begun: Some(begun), .. }) => {
-                Some((Fall::new(&self.outlets, *begun), Claim::End))
-            }
+            Phase::Paused { since, resuming: None, .. } => Some((falling(*since), Claim::Off)),
+            Phase::Ending(Ending { begun: Some(begun), .. }) => Some((falling(*begun), Claim::End)),
             Phase::Booked { .. }
             | Phase::Starting { .. }
             | Phase::Active { .. }
@@ -97,7 +101,7 @@ impl Session {
             }
             Phase::Ending(Ending { begun: None, off, .. }) => Some(*off),
             Phase::Paused { .. } | Phase::Ending(_) => {
-                self.fall().and_then(|(fall, _)| fall.wake_at(outlets, now))
+                self.falling().and_then(|(falling, _)| falling.wake_at(outlets, now))
             }
         }
     }

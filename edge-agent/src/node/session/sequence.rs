@@ -12,16 +12,17 @@ const OFF_STAGGER_MS: u64 = 200;
 
 /// On in order: each once those before it are confirmed. What is on already is not switched off
 /// only to wait for its turn.
-pub(super) fn rise(ids: &[OutletId], off: BootMs, outlets: &Outlets) -> Vec<(OutletId, Claim)> {
-    let mut turn = true;
-    let mut claims = Vec::new();
-    for id in ids {
+pub(super) fn rise<'a>(
+    ids: &'a [OutletId],
+    off: BootMs,
+    outlets: &Outlets,
+) -> impl Iterator<Item = (&'a OutletId, Claim)> {
+    ids.iter().scan(true, move |turn, id| {
         let outlet = outlets.get(id);
-        let on = turn || outlet.is_some_and(|outlet| outlet.on() == Some(true));
-        claims.push((id.clone(), if on { Claim::On(off) } else { Claim::Off }));
-        turn &= outlet.is_some_and(Outlet::lit);
-    }
-    claims
+        let on = *turn || outlet.is_some_and(|outlet| outlet.on() == Some(true));
+        *turn &= outlet.is_some_and(Outlet::lit);
+        Some((id, if on { Claim::On(off) } else { Claim::Off }))
+    })
 }
 
 /// Whether all are on.
@@ -74,34 +75,42 @@ impl Fall {
         Self { outlets: outlets.to_vec(), since }
     }
 
-    /// `claim` for those whose turn has come. The others stay as they are: their off time has
-    /// passed, so nothing powers them again.
-    pub(in crate::node) fn claims(
-        &self,
-        claim: Claim,
-        outlets: &Outlets,
-        now: BootMs,
-    ) -> Vec<(OutletId, Claim)> {
-        let turns = self.turns(outlets);
-        turns
-            .map(|(id, turn)| (id.clone(), if turn <= now { claim } else { Claim::On(self.since) }))
-            .collect()
-    }
-
-    /// When the next turn comes, though no outlet answers.
-    pub(in crate::node) fn wake_at(&self, outlets: &Outlets, now: BootMs) -> Option<BootMs> {
-        self.turns(outlets).map(|(_, turn)| turn).find(|turn| *turn > now)
+    pub(in crate::node) fn falling(&self) -> Falling<'_> {
+        Falling { outlets: &self.outlets, since: self.since }
     }
 
     pub(in crate::node) fn over(&self, outlets: &Outlets) -> bool {
         dark(&self.outlets, outlets)
     }
+}
+
+/// A [`Fall`] to look at: of outlets that are nobody's any more, or still of their session.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::node) struct Falling<'a> {
+    pub(super) outlets: &'a [OutletId],
+    pub(super) since: BootMs,
+}
+
+impl<'a> Falling<'a> {
+    /// `claim` for those whose turn has come. The others stay as they are: their off time has
+    /// passed, so nothing powers them again.
+    pub(in crate::node) fn claims(
+        self,
+        claim: Claim,
+        outlets: &Outlets,
+        now: BootMs,
+    ) -> impl Iterator<Item = (&'a OutletId, Claim)> {
+        let turns = self.turns(outlets);
+        turns.map(move |(id, turn)| (id, if turn <= now { claim } else { Claim::On(self.since) }))
+    }
+
+    /// When the next turn comes, though no outlet answers.
+    pub(in crate::node) fn wake_at(self, outlets: &Outlets, now: BootMs) -> Option<BootMs> {
+        self.turns(outlets).map(|(_, turn)| turn).find(|turn| *turn > now)
+    }
 
     /// Each outlet's turn, at the latest, in the order of the turns.
-    fn turns<'a>(
-        &'a self,
-        outlets: &'a Outlets,
-    ) -> impl Iterator<Item = (&'a OutletId, BootMs)> + 'a {
+    fn turns(self, outlets: &Outlets) -> impl Iterator<Item = (&'a OutletId, BootMs)> {
         self.outlets.iter().rev().scan(self.since, move |next, id| {
             let turn = *next;
             *next = match outlets.get(id) {
