@@ -286,6 +286,9 @@ impl World {
                 self.order(&outlet, number, order);
             }
         }
+        if effects.writes.is_empty() && effects.acts.is_empty() {
+            return;
+        }
         let hasty = sabotage::hasty(self.sabotage, &mut effects.acts);
         let Some(process) = self.process.as_mut() else { return };
         let connection = process.connection;

@@ -24,6 +24,8 @@ use super::{Broken, Case, Done};
 
 /// So much of what happened is told with a failure.
 const MEMORY: usize = 2_000;
+/// So much happens between two decisions at most.
+const MOST_AT_ONCE: u32 = 8;
 /// What a world in order needs at most to come to rest: the longest backoffs, timeouts and leases.
 const REST_MS: u64 = 3 * 3_600_000;
 
@@ -203,10 +205,12 @@ impl World {
         if entry.is_some_and(|at| at <= next) {
             touched |= self.deed();
         }
-        // Now and then one batch takes in all that is waiting.
-        let most = if self.chance.at(next, For::Turn).u8(0..4) == 0 { 8 } else { 1 };
-        for _ in 0..most {
+        for taken in 0..MOST_AT_ONCE {
             if self.queue.next_at().is_none_or(|at| at > next) {
+                break;
+            }
+            // Now and then one batch takes in more than one of what is waiting.
+            if taken == 1 && self.chance.at(next, For::Turn).u8(0..4) > 0 {
                 break;
             }
             if let Some(happening) = self.queue.pop() {
