@@ -69,6 +69,27 @@ fn a_resume_that_cant_be_powered_is_refused_and_the_session_is_as_before() {
 }
 
 #[test]
+fn a_second_resume_while_one_is_on_its_way_changes_nothing() {
+    let resumed = |again: bool| {
+        let mut world = paused("pc-1");
+        world.plug("plug-1").latency_ms = 1_000;
+        let first = resume(&mut world);
+        // The time runs again, but its lease is not renewed yet.
+        world.run_for(1_500);
+        assert!(world.plug("plug-1").on && world.told("session.resumed").is_empty());
+        if again {
+            resume(&mut world);
+        }
+        let resumed = world.run_until("session.resumed");
+        assert_eq!(resumed["cause"], first);
+        world.run_for(MINUTE);
+        assert_eq!(world.told("session.resumed").len(), 1);
+        (resumed["at_ms"].clone(), resumed["ends_at_ms"].clone())
+    };
+    assert_eq!(resumed(true), resumed(false));
+}
+
+#[test]
 fn a_pause_during_a_resume_refuses_the_resume() {
     let mut world = paused("pc-1");
     world.conduct("plug-1", Conduct::Deaf);

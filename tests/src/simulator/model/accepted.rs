@@ -25,7 +25,7 @@ impl Model {
                 let session = self.session(&of.session)?;
                 session.warnings.0 = session.warnings.1;
                 if let Phase::Paused { resuming, .. } = &mut session.phase {
-                    *resuming = Some(real);
+                    resuming.get_or_insert(real);
                 }
             }
             Request::SessionTransfer(transfer) => {
