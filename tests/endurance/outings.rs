@@ -56,9 +56,9 @@ pub(crate) fn judge(
 ) -> Result<Cut> {
     let history = plug.history();
     let off = history.iter().rev().find(|switch| !switch.on).context("it was never cut")?;
-    let early_ms = off_at_ms.saturating_sub(off.at_ms);
-    ensure!(early_ms <= GRAIN_MS, "cut {early_ms} ms early, by {:?}", off.by);
-    let cut = Cut { late_ms: off.at_ms.saturating_sub(off_at_ms), by: off.by };
+    let late_ms = off.at_ms.checked_sub(off_at_ms);
+    let late_ms = late_ms.with_context(|| format!("cut before {off_at_ms}: {off:?}"))?;
+    let cut = Cut { late_ms, by: off.by };
     let excuse_ms = machine.excuse_ms(off_at_ms, off.at_ms);
     ensure!(
         cut.late_ms <= limit_ms + excuse_ms,

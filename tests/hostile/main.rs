@@ -72,10 +72,9 @@ impl Site {
     async fn ends_on_time(&self, ends_at_ms: u64) -> Result<()> {
         goes_off(&self.story.plug).await?;
         let off = self.story.plug.history().last().map(|switch| switch.at_ms);
-        // The boot clock and the wall clock tick apart: a millisecond is not early.
-        let late_ms = off.and_then(|at_ms| (at_ms + 1).checked_sub(ends_at_ms));
-        ensure!(late_ms.is_some_and(|ms| ms <= 1_001), "off at {off:?}, due at {ends_at_ms}");
-        figure("lateness of a session's end in ms", late_ms.unwrap_or_default().saturating_sub(1));
+        let late_ms = off.and_then(|at_ms| at_ms.checked_sub(ends_at_ms));
+        ensure!(late_ms.is_some_and(|ms| ms <= 1_000), "off at {off:?}, due at {ends_at_ms}");
+        figure("lateness of a session's end in ms", late_ms.unwrap_or_default());
         Ok(())
     }
 

@@ -32,14 +32,14 @@ async fn a_hold_keeps_an_outlet_on_for_its_time_and_is_leased_alike() -> Result<
         let state = desk.says(Leaf::State, |state| !no_hold(state)).await?;
         let hold = &state["outlets"][0]["hold"];
         let until_ms = hold["until_ms"].as_u64().unwrap_or_default();
-        // The boot clock and the wall clock tick apart.
+        // An instant's name is rounded down.
         assert!(hold["on"] == true && until_ms + 1 >= asked_at_ms + 1_500, "{hold}");
         let off_at_ms = number(&desk.told("outlet.lease").await?, "off_at_ms")?;
         assert!((until_ms..=until_ms + 15_000).contains(&off_at_ms), "{off_at_ms}, {until_ms}");
         let off = desk.told("outlet.changed").await?;
         assert_eq!((&off["body"]["on"], text(&off, "by")), (&json!(false), "rest".to_owned()));
         let switched = desk.plug(1).history().pop().map_or(0, |switch| switch.at_ms);
-        assert!(switched + 5 >= until_ms, "{} ms early", until_ms - switched);
+        assert!(switched >= until_ms, "{} ms early", until_ms - switched);
         desk.says(Leaf::State, no_hold).await?;
     }
     Ok(())

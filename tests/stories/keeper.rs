@@ -21,8 +21,6 @@ use tests::transcript::number;
 
 /// A keeper cuts the power so long after the off time at the latest.
 pub(crate) const MAX_LATE_MS: u64 = 15_000;
-/// What may lie between two looks at a line, or at two clocks.
-pub(crate) const GRAIN_MS: u64 = 5;
 
 /// A site with so many relays, its keeper, and no agent yet.
 pub(crate) async fn keeping(count: usize) -> Result<(Desk, Keeper)> {
@@ -41,8 +39,8 @@ pub(crate) async fn session(desk: &mut Desk, pin: usize, id: &str, ms: u64) -> R
 
 /// Not a moment early, and not too late.
 pub(crate) fn late_ms(off_at_ms: u64, ends_at_ms: u64) -> Result<u64> {
-    ensure!(off_at_ms + GRAIN_MS >= ends_at_ms, "{} ms early", ends_at_ms - off_at_ms);
-    let late_ms = off_at_ms.saturating_sub(ends_at_ms);
+    ensure!(off_at_ms >= ends_at_ms, "{} ms early", ends_at_ms - off_at_ms);
+    let late_ms = off_at_ms - ends_at_ms;
     ensure!(late_ms <= MAX_LATE_MS, "{late_ms} ms late");
     Ok(late_ms)
 }

@@ -66,7 +66,7 @@ async fn a_task_waits_for_its_time_and_holds_nobody_up() -> Result<()> {
     desk.ask("task.submit", wait("now", 1, 0)).await?;
     desk.told_of("task.succeeded", "now").await?;
     let started = desk.told_of("task.started", "later").await?;
-    assert!(started["at_ms"].as_u64().unwrap_or_default() + 5 >= not_before_ms, "{started}");
+    assert!(started["at_ms"].as_u64().unwrap_or_default() >= not_before_ms, "{started}");
     Ok(())
 }
 

@@ -35,6 +35,12 @@ const TIMESYNCD_FLAG: &str = "/run/systemd/timesync/synchronized";
 /// How often an unsynced clock is looked at again: each look is a system call or two.
 const LOOK_EVERY_MS: u64 = 1_000;
 
+/// Two clocks that were read within so long were read together; whoever is interrupted in between
+/// looks again,
+const CLOSE_US: u64 = 20;
+/// but not for ever.
+const MOST_LOOKS: u32 = 3;
+
 /// Where the kernel's estimate of the clock's error stops growing when nobody disciplines the clock.
 ///
 /// The estimate tells more than the flag STA_UNSYNC, which chronyd leaves set unless it also keeps
@@ -76,9 +82,9 @@ impl Clock {
     /// What the clocks read. Once `synced`, synced for as long as this value lives.
     #[must_use]
     pub fn now(&self) -> Now {
-        let boot = boot_now();
+        let (boot, wall_ms) = read_both(microseconds);
         let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner).at(boot, set_by_now);
-        let wall_ms = not_before_the_build(read(ClockId::CLOCK_REALTIME), boot - self.started);
+        let wall_ms = not_before_the_build(wall_ms, boot - self.started);
         Now { boot, wall_ms, synced }
     }
 
@@ -188,6 +194,26 @@ fn boot_now() -> BootMs {
     BootMs::from(boot_ms())
 }
 
+/// The boot clock's millisecond, and what the wall clock showed as that began, in milliseconds: so
+/// that an instant of the boot clock has the same name whenever it is named, and none that is later
+/// than the wall clock shows then. Each rounded by itself, power would seem to be cut a millisecond
+/// early now and then.
+fn read_both(us: impl Fn(ClockId) -> u64) -> (BootMs, u64) {
+    let mut closest = (u64::MAX, 0, 0);
+    for _ in 0..MOST_LOOKS {
+        let before = us(ClockId::CLOCK_BOOTTIME);
+        let wall = us(ClockId::CLOCK_REALTIME);
+        // Read after it, so that what passes in between can only make the name earlier.
+        let boot = us(ClockId::CLOCK_BOOTTIME);
+        closest = closest.min((boot.saturating_sub(before), boot, wall));
+        if closest.0 <= CLOSE_US {
+            break;
+        }
+    }
+    let (_, boot, wall) = closest;
+    (BootMs::from(boot / 1_000), wall.saturating_sub(boot % 1_000) / 1_000)
+}
+
 /// Milliseconds; 0 for a clock set before its epoch.
 fn read(clock: ClockId) -> u64 {
     microseconds(clock) / 1_000
@@ -202,6 +228,8 @@ fn microseconds(clock: ClockId) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -210,6 +238,52 @@ mod tests {
             assert_eq!(not_before_the_build(running_ms, running_ms), BUILT_AT_MS + running_ms);
         }
         assert_eq!(not_before_the_build(BUILT_AT_MS + 5, 4), BUILT_AT_MS + 5);
+    }
+
+    /// Clocks that are `apart_us` from each other, and move on by `step_us` with each look.
+    fn clocks(start_us: u64, apart_us: u64, step_us: u64) -> impl Fn(ClockId) -> u64 {
+        let boot_us = Cell::new(start_us);
+        move |clock| {
+            boot_us.set(boot_us.get() + step_us);
+            boot_us.get() + if clock == ClockId::CLOCK_REALTIME { apart_us } else { 0 }
+        }
+    }
+
+    #[test]
+    fn an_instant_of_the_boot_clock_has_one_name_in_whatever_part_of_a_millisecond_it_is_named() {
+        for apart_us in [1_795_000_000_000_000, 1_795_000_000_000_500, 1_795_000_000_000_999] {
+            for start_us in 7_000_000..7_002_000 {
+                let (boot, wall_ms) = read_both(clocks(start_us, apart_us, 0));
+                let now = Now { boot, wall_ms, synced: true };
+                assert_eq!(now.wall_at(BootMs(9_000)), (9_000_000 + apart_us) / 1_000);
+            }
+        }
+    }
+
+    #[test]
+    fn time_that_passes_between_two_looks_makes_no_name_later() {
+        for step_us in [1, 20, 700, 5_000] {
+            for start_us in 7_000_000..7_001_000 {
+                let (boot, wall_ms) = read_both(clocks(start_us, 1_795_000_000_000_999, step_us));
+                let now = Now { boot, wall_ms, synced: true };
+                let late_ms = 1_795_000_009_000 - now.wall_at(BootMs(9_000));
+                assert!(late_ms <= step_us.div_ceil(1_000), "{late_ms} ms at {step_us} us a look");
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_clocks_that_were_not_read_together_the_closest_look_counts() {
+        let looks = Cell::new(0);
+        let interrupted_once = |clock| {
+            looks.set(looks.get() + 1);
+            // A long interruption before the wall clock is read first.
+            let boot_us = if looks.get() < 2 { 7_000_000 } else { 7_250_000 + looks.get() };
+            boot_us + if clock == ClockId::CLOCK_REALTIME { 1_795_000_000_000_500 } else { 0 }
+        };
+        let (boot, wall_ms) = read_both(interrupted_once);
+        assert_eq!((boot, wall_ms), (BootMs(7_250), 1_795_000_007_250));
+        assert_eq!(looks.get(), 6, "it looked twice");
     }
 
     #[test]
