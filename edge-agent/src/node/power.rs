@@ -44,28 +44,28 @@ impl Node {
         for fall in &self.falls {
             let_go.extend(fall.falling().claims(Claim::Off, &self.outlets, now));
         }
+        let want = |(id, outlet): (&OutletId, &Outlet)| {
+            self.want(id, outlet, last(&owned, id), last(&let_go, id))
+        };
+        let wants: Vec<Want> = self.outlets.iter().map(want).collect();
         // Few change in one decision: only those are named.
         let (mut overruled, mut left) = (Vec::new(), Vec::new());
         // Beside the configuration's there are only those that a stored session still owns.
         let strangers = self.outlets.len() > self.settings.outlets.len();
-        // Each is set by what is known beside the outlets.
-        let mut outlets = std::mem::take(&mut self.outlets);
-        for (id, outlet) in &mut outlets {
-            let owned = last(&owned, id);
+        for ((id, outlet), want) in self.outlets.iter_mut().zip(wants) {
             let obeyed = outlet.obeyed();
-            outlet.set(self.want(id, outlet, owned, last(&let_go, id)), now);
+            outlet.set(want, now);
             let overrules = outlet.obeyed() != obeyed;
             if overrules {
                 overruled.push(id.clone());
             }
-            let covered = || owned.is_some() || self.holds.contains_key(id);
+            let covered = || last(&owned, id).is_some() || self.holds.contains_key(id);
             let stranger = || strangers && !self.settings.outlets.contains_key(id);
             let kept = || overrules || self.kept.contains(id) || stranger();
             if outlet.at_rest(now) && kept() && !covered() {
                 left.push(id.clone());
             }
         }
-        self.outlets = outlets;
         // The next start must not obey a thumb that another wish has overruled.
         overruled.iter().for_each(|id| self.keep_settings(id));
         left.iter().for_each(|id| self.forget_kept(id));
