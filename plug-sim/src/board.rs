@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::By;
+use crate::{By, time};
 
 /// A relay that changed, by the plug's own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Board {
 
     /// The true time, in milliseconds since the Unix epoch.
     pub(crate) fn wall_ms(&self, at: Duration) -> u64 {
-        self.made_at_ms.saturating_add(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
+        self.made_at_ms.saturating_add(time::whole_ms(at))
     }
 
     pub(crate) fn uptime(&self) -> Duration {

@@ -84,9 +84,10 @@ impl FakePlug {
     pub async fn start_at(profile: Profile, at: SocketAddr, pace: Pace) -> io::Result<Self> {
         let listener = TcpListener::bind(at).await?;
         let address = listener.local_addr()?;
-        let device = Mutex::new(Device::made_at(profile, time::wall_ms()));
+        let (started, wall_ms) = beginning();
+        let device = Mutex::new(Device::made_at(profile, wall_ms));
         let (changes, _) = watch::channel(0);
-        let (started, hang_up) = (Instant::now(), Notify::new());
+        let hang_up = Notify::new();
         let shared = Arc::new(Shared { device, pace, started, changes, hang_up });
         let server = tokio::spawn(http::serve(listener, Arc::clone(&shared)));
         let timers = tokio::spawn(run_timers(Arc::clone(&shared)));
@@ -302,6 +303,16 @@ impl Shared {
     }
 }
 
+/// Now on the clock that a plug counts on, moved back to the beginning of a millisecond of the wall
+/// clock, and that. It is read before the wall clock: so what a plug tells of an instant is never
+/// earlier than the wall clock showed then.
+fn beginning() -> (Instant, u64) {
+    let (now, wall) = (Instant::now(), time::wall());
+    let wall_ms = time::whole_ms(wall);
+    let begun = wall.saturating_sub(Duration::from_millis(wall_ms));
+    (now.checked_sub(begun).unwrap_or(now), wall_ms)
+}
+
 /// Does what the plug's timers are due to do, at the instant that they are.
 async fn run_timers(shared: Arc<Shared>) {
     let mut changes = shared.changes.subscribe();
@@ -314,6 +325,22 @@ async fn run_timers(shared: Arc<Shared>) {
                 shared.change(|_| {});
             }
             changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_switch_is_never_told_earlier_than_the_clock_showed_it() {
+        for _ in 0..200 {
+            let plug = FakePlug::start(Profile::tasmota_14_4()).await.unwrap();
+            let before_ms = time::whole_ms(time::wall());
+            plug.press_button(1);
+            let at_ms = plug.history()[0].at_ms;
+            assert!(at_ms >= before_ms, "{} ms early", before_ms - at_ms);
         }
     }
 }

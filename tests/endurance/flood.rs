@@ -204,7 +204,7 @@ fn judge(node: &Watched, plugs: &[FakePlug], machine: &Metronome) -> Result<Vec<
         );
         for (due, done) in off_at.into_iter().zip(offs) {
             ensure!(done >= due, "plug {number}: cut {} ms early", due - done);
-            let late_ms = done.saturating_sub(due);
+            let late_ms = done - due;
             let excuse_ms = machine.excuse_ms(due, done);
             ensure!(late_ms <= ALIVE_MS + excuse_ms, "{late_ms} ms late, {excuse_ms} excused");
             late.push(late_ms);
