@@ -37,9 +37,11 @@ const LOOK_EVERY_MS: u64 = 1_000;
 
 /// Two clocks that were read within so long were read together; whoever is interrupted in between
 /// looks again,
-const CLOSE_US: u64 = 20;
+const CLOSE_NS: u64 = 20_000;
 /// but not for ever.
 const MOST_LOOKS: u32 = 3;
+
+const NS_A_MS: u64 = 1_000_000;
 
 /// Where the kernel's estimate of the clock's error stops growing when nobody disciplines the clock.
 ///
@@ -82,7 +84,7 @@ impl Clock {
     /// What the clocks read. Once `synced`, synced for as long as this value lives.
     #[must_use]
     pub fn now(&self) -> Now {
-        let (boot, wall_ms) = read_both(microseconds);
+        let (boot, wall_ms) = read_both(nanoseconds);
         let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner).at(boot, set_by_now);
         let wall_ms = not_before_the_build(wall_ms, boot - self.started);
         Now { boot, wall_ms, synced }
@@ -91,14 +93,14 @@ impl Clock {
     /// Microseconds on the boot clock: for measuring how long something took, never for a deadline.
     #[must_use]
     pub fn boot_us(&self) -> u64 {
-        microseconds(ClockId::CLOCK_BOOTTIME)
+        nanoseconds(ClockId::CLOCK_BOOTTIME) / 1_000
     }
 }
 
 /// CLOCK_BOOTTIME in milliseconds, for those that need no other clock.
 #[must_use]
 pub fn boot_ms() -> u64 {
-    read(ClockId::CLOCK_BOOTTIME)
+    nanoseconds(ClockId::CLOCK_BOOTTIME) / NS_A_MS
 }
 
 /// A wall clock, `running_ms` after the agent started. One that is set to before the build must go
@@ -194,36 +196,32 @@ fn boot_now() -> BootMs {
     BootMs::from(boot_ms())
 }
 
-/// The boot clock's millisecond, and what the wall clock showed as that began, in milliseconds: so
-/// that an instant of the boot clock has the same name whenever it is named, and none that is later
-/// than the wall clock shows then. Each rounded by itself, power would seem to be cut a millisecond
-/// early now and then.
-fn read_both(us: impl Fn(ClockId) -> u64) -> (BootMs, u64) {
+/// The boot clock's millisecond, and what the wall clock showed as that began, in milliseconds. So, as
+/// long as nobody sets the wall clock, an instant of the boot clock has the same name whenever it is
+/// named, but for what passes between two looks; and none that is later than the wall clock shows
+/// then. Each rounded by itself, power would seem to be cut a millisecond early now and then.
+fn read_both(ns: impl Fn(ClockId) -> u64) -> (BootMs, u64) {
     let mut closest = (u64::MAX, 0, 0);
     for _ in 0..MOST_LOOKS {
-        let before = us(ClockId::CLOCK_BOOTTIME);
-        let wall = us(ClockId::CLOCK_REALTIME);
+        let before = ns(ClockId::CLOCK_BOOTTIME);
+        let wall = ns(ClockId::CLOCK_REALTIME);
         // Read after it, so that what passes in between can only make the name earlier.
-        let boot = us(ClockId::CLOCK_BOOTTIME);
+        let boot = ns(ClockId::CLOCK_BOOTTIME);
         closest = closest.min((boot.saturating_sub(before), boot, wall));
-        if closest.0 <= CLOSE_US {
+        if closest.0 <= CLOSE_NS {
             break;
         }
     }
     let (_, boot, wall) = closest;
-    (BootMs::from(boot / 1_000), wall.saturating_sub(boot % 1_000) / 1_000)
+    (BootMs::from(boot / NS_A_MS), wall.saturating_sub(boot % NS_A_MS) / NS_A_MS)
 }
 
-/// Milliseconds; 0 for a clock set before its epoch.
-fn read(clock: ClockId) -> u64 {
-    microseconds(clock) / 1_000
-}
-
-fn microseconds(clock: ClockId) -> u64 {
+/// Nanoseconds; 0 for a clock set before its epoch. They last until 2554.
+fn nanoseconds(clock: ClockId) -> u64 {
     let time: TimeSpec = clock_gettime(clock).expect("Linux has this clock");
     let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
-    seconds.saturating_mul(1_000_000).saturating_add(nanoseconds / 1_000)
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 #[cfg(test)]
@@ -240,34 +238,41 @@ mod tests {
         assert_eq!(not_before_the_build(BUILT_AT_MS + 5, 4), BUILT_AT_MS + 5);
     }
 
-    /// Clocks that are `apart_us` from each other, and move on by `step_us` with each look.
-    fn clocks(start_us: u64, apart_us: u64, step_us: u64) -> impl Fn(ClockId) -> u64 {
-        let boot_us = Cell::new(start_us);
+    /// Clocks that are `apart_ns` from each other, and move on by `step_ns` with each look.
+    fn clocks(start_ns: u64, apart_ns: u64, step_ns: u64) -> impl Fn(ClockId) -> u64 {
+        let boot_ns = Cell::new(start_ns);
         move |clock| {
-            boot_us.set(boot_us.get() + step_us);
-            boot_us.get() + if clock == ClockId::CLOCK_REALTIME { apart_us } else { 0 }
+            boot_ns.set(boot_ns.get() + step_ns);
+            boot_ns.get() + if clock == ClockId::CLOCK_REALTIME { apart_ns } else { 0 }
         }
+    }
+
+    /// How the instant 9 s after the boot is named, at which the wall clock shows 1,795,000,009,000.
+    fn name_of_9_s(start_ns: u64, into_a_ms_ns: u64, step_ns: u64) -> u64 {
+        let apart_ns = 1_795_000_000_000 * NS_A_MS + into_a_ms_ns;
+        let (boot, wall_ms) = read_both(clocks(start_ns, apart_ns, step_ns));
+        Now { boot, wall_ms, synced: true }.wall_at(BootMs(9_000))
     }
 
     #[test]
     fn an_instant_of_the_boot_clock_has_one_name_in_whatever_part_of_a_millisecond_it_is_named() {
-        for apart_us in [1_795_000_000_000_000, 1_795_000_000_000_500, 1_795_000_000_000_999] {
-            for start_us in 7_000_000..7_002_000 {
-                let (boot, wall_ms) = read_both(clocks(start_us, apart_us, 0));
-                let now = Now { boot, wall_ms, synced: true };
-                assert_eq!(now.wall_at(BootMs(9_000)), (9_000_000 + apart_us) / 1_000);
+        for into_a_ms_ns in [0, 1, 500_000, 999_999] {
+            for start_ns in (7_000 * NS_A_MS..7_002 * NS_A_MS).step_by(997) {
+                assert_eq!(name_of_9_s(start_ns, into_a_ms_ns, 0), 1_795_000_009_000);
             }
         }
     }
 
     #[test]
     fn time_that_passes_between_two_looks_makes_no_name_later() {
-        for step_us in [1, 20, 700, 5_000] {
-            for start_us in 7_000_000..7_001_000 {
-                let (boot, wall_ms) = read_both(clocks(start_us, 1_795_000_000_000_999, step_us));
-                let now = Now { boot, wall_ms, synced: true };
-                let late_ms = 1_795_000_009_000 - now.wall_at(BootMs(9_000));
-                assert!(late_ms <= step_us.div_ceil(1_000), "{late_ms} ms at {step_us} us a look");
+        for step_ns in [1, 20_000, 700_000, 5_000_000] {
+            for start_ns in (7_000 * NS_A_MS..7_001 * NS_A_MS).step_by(997) {
+                let name = name_of_9_s(start_ns, 999_999, step_ns);
+                let late_ms = 1_795_000_009_000_u64.checked_sub(name).expect("it is not later");
+                assert!(
+                    late_ms <= step_ns.div_ceil(NS_A_MS),
+                    "{late_ms} ms at {step_ns} ns a look"
+                );
             }
         }
     }
@@ -278,11 +283,11 @@ mod tests {
         let interrupted_once = |clock| {
             looks.set(looks.get() + 1);
             // A long interruption before the wall clock is read first.
-            let boot_us = if looks.get() < 2 { 7_000_000 } else { 7_250_000 + looks.get() };
-            boot_us + if clock == ClockId::CLOCK_REALTIME { 1_795_000_000_000_500 } else { 0 }
+            let boot_ns = if looks.get() < 2 { 7_000 * NS_A_MS } else { 7_250 * NS_A_MS };
+            let apart_ns = 1_795_000_000_000 * NS_A_MS;
+            boot_ns + if clock == ClockId::CLOCK_REALTIME { apart_ns } else { 0 }
         };
-        let (boot, wall_ms) = read_both(interrupted_once);
-        assert_eq!((boot, wall_ms), (BootMs(7_250), 1_795_000_007_250));
+        assert_eq!(read_both(interrupted_once), (BootMs(7_250), 1_795_000_007_250));
         assert_eq!(looks.get(), 6, "it looked twice");
     }
 

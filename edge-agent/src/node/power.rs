@@ -35,7 +35,7 @@ impl Node {
         let now = self.now.boot;
         self.end_holds();
         self.falls.retain(|fall| !fall.over(&self.outlets));
-        // One for each outlet and few more: each belongs to one session at most.
+        // About one for each outlet at most.
         let mut owned: Vec<(&OutletId, Claim)> = Vec::with_capacity(self.outlets.len());
         for session in self.sessions.values() {
             session.claim(&self.outlets, now, &mut owned);
