@@ -57,12 +57,12 @@ pub(crate) struct Board {
     pub(crate) flash_writes: u32,
     pub(crate) history: Vec<Change>,
     /// The true time when the plug was made, in milliseconds since the Unix epoch.
-    pub(crate) made_at_ms: u64,
+    pub(crate) made_at: Duration,
 }
 
 impl Board {
     /// All relays off, 60 W behind each.
-    pub(crate) fn new(relays: usize, open_meter: OpenMeter, made_at_ms: u64) -> Self {
+    pub(crate) fn new(relays: usize, open_meter: OpenMeter, made_at: Duration) -> Self {
         let relay = Relay {
             on: false,
             load_w: 60.0,
@@ -79,13 +79,13 @@ impl Board {
             open_meter,
             flash_writes: 0,
             history: vec![],
-            made_at_ms,
+            made_at,
         }
     }
 
     /// The true time, in milliseconds since the Unix epoch.
     pub(crate) fn wall_ms(&self, at: Duration) -> u64 {
-        self.made_at_ms.saturating_add(time::whole_ms(at))
+        time::whole_ms(self.made_at.saturating_add(at))
     }
 
     pub(crate) fn uptime(&self) -> Duration {
@@ -149,7 +149,7 @@ mod tests {
             watts_after: Duration::from_secs(45),
             energy_after: Duration::from_secs(80),
         };
-        let mut board = Board::new(1, shelly, 0);
+        let mut board = Board::new(1, shelly, Duration::ZERO);
         let pass = |board: &mut Board, seconds| {
             board.now += Duration::from_secs(seconds);
             board.count();

@@ -62,16 +62,16 @@ impl Device {
     /// A plug whose relays are off, made at the start of the Unix epoch.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
-        Self::made_at(profile, 0)
+        Self::made_at(profile, Duration::ZERO)
     }
 
-    /// The same, made at this time in milliseconds since the Unix epoch.
+    /// The same, made so long after the start of the Unix epoch.
     #[must_use]
-    pub fn made_at(profile: Profile, wall_ms: u64) -> Self {
+    pub fn made_at(profile: Profile, made_at: Duration) -> Self {
         let kind = match profile.family {
-            Family::Tasmota => Kind::Tasmota(Box::new(Tasmota::new(profile, wall_ms))),
+            Family::Tasmota => Kind::Tasmota(Box::new(Tasmota::new(profile, made_at))),
             Family::ShellyGen1 | Family::ShellyGen2 => {
-                Kind::Shelly(Box::new(Shelly::new(profile, wall_ms)))
+                Kind::Shelly(Box::new(Shelly::new(profile, made_at)))
             }
         };
         Self { kind, asked: vec![], fault: None }

@@ -84,8 +84,10 @@ impl FakePlug {
     pub async fn start_at(profile: Profile, at: SocketAddr, pace: Pace) -> io::Result<Self> {
         let listener = TcpListener::bind(at).await?;
         let address = listener.local_addr()?;
-        let (started, wall_ms) = beginning();
-        let device = Mutex::new(Device::made_at(profile, wall_ms));
+        // Read before the wall clock: so what it tells of an instant is never earlier than that
+        // showed then.
+        let started = Instant::now();
+        let device = Mutex::new(Device::made_at(profile, time::wall()));
         let (changes, _) = watch::channel(0);
         let hang_up = Notify::new();
         let shared = Arc::new(Shared { device, pace, started, changes, hang_up });
@@ -301,16 +303,6 @@ impl Shared {
         // A test that panicked half way through tells its own story; the plug goes on.
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Now on the clock that a plug counts on, moved back to the beginning of a millisecond of the wall
-/// clock, and that. It is read before the wall clock: so what a plug tells of an instant is never
-/// earlier than the wall clock showed then.
-fn beginning() -> (Instant, u64) {
-    let (now, wall) = (Instant::now(), time::wall());
-    let wall_ms = time::whole_ms(wall);
-    let begun = wall.saturating_sub(Duration::from_millis(wall_ms));
-    (now.checked_sub(begun).unwrap_or(now), wall_ms)
 }
 
 /// Does what the plug's timers are due to do, at the instant that they are.

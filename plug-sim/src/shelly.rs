@@ -89,8 +89,8 @@ impl Flip {
 }
 
 impl Shelly {
-    pub(crate) fn new(profile: Profile, made_at_ms: u64) -> Self {
-        let board = Board::new(profile.relays, WELDED, made_at_ms);
+    pub(crate) fn new(profile: Profile, made_at: Duration) -> Self {
+        let board = Board::new(profile.relays, WELDED, made_at);
         let output = Output {
             name: None,
             initial: Initial::Off,

@@ -85,11 +85,11 @@ pub(crate) struct Tasmota {
 }
 
 impl Tasmota {
-    pub(crate) fn new(profile: Profile, made_at_ms: u64) -> Self {
+    pub(crate) fn new(profile: Profile, made_at: Duration) -> Self {
         // Without SetOption21 the meter sees nothing of an open relay (#5944, #19262).
         let blind =
             OpenMeter { looks: false, watts_after: Duration::ZERO, energy_after: Duration::ZERO };
-        let board = Board::new(profile.relays, blind, made_at_ms);
+        let board = Board::new(profile.relays, blind, made_at);
         Self {
             pulses: vec![Pulse::default(); board.relays.len()],
             board,

@@ -83,12 +83,14 @@ impl Shelly {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::Profile;
 
     #[test]
     fn a_question_is_answered_with_the_device_named_and_its_state_in_numbers() {
-        let plug = Shelly::new(Profile::shelly_gen1(), 0);
+        let plug = Shelly::new(Profile::shelly_gen1(), Duration::ZERO);
         let reply = plug.coiot(b"\x50\x01\x00\x0a\xb3cit\x01s\xff\x00").unwrap();
         assert_eq!(reply[..8], [0x50, 69, 0, 10, 0xED, 0x0B, 0xF7, 9]);
         let text = String::from_utf8_lossy(&reply[8..]).into_owned();

@@ -3,6 +3,8 @@
 //! Source: arendst/Tasmota `support_command.ino` (`CmndStatus`), `xdrv_03_energy`. The parts
 //! that a driver may lean on are here: 0, 1, 2, 5, 6, 7, 8, 10 and 11; the others answer `Error`.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::Tasmota;
@@ -149,7 +151,7 @@ impl Tasmota {
         };
         let any = watts.iter().any(|watts| *watts > 0.0);
         sensors["ENERGY"] = json!({
-            "TotalStartTime": iso8601(board.made_at_ms),
+            "TotalStartTime": iso8601(board.wall_ms(Duration::ZERO)),
             "Total": total,
             "Yesterday": 0.0,
             "Today": total,

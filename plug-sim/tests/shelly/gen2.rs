@@ -3,7 +3,7 @@
 use super::*;
 
 fn plug() -> Device {
-    Device::made_at(Profile::shelly_gen2_2_0(), 1_700_000_000_000)
+    Device::made_at(Profile::shelly_gen2_2_0(), Duration::from_secs(1_700_000_000))
 }
 
 fn frame(plug: &mut Device, frame: &Value) -> Value {
