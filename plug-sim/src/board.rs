@@ -56,7 +56,7 @@ pub(crate) struct Board {
     /// How often the flash was written.
     pub(crate) flash_writes: u32,
     pub(crate) history: Vec<Change>,
-    /// The true time when the plug was made, in milliseconds since the Unix epoch.
+    /// The true time when the plug was made, since the Unix epoch.
     pub(crate) made_at: Duration,
 }
 

@@ -286,6 +286,7 @@ impl World {
                 self.order(&outlet, number, order);
             }
         }
+        // Nine in ten decisions send a read or take its answer in: nothing of those is put in order.
         if effects.writes.is_empty() && effects.acts.is_empty() {
             return;
         }
